@@ -1,0 +1,85 @@
+/** Writes the pages of docs/ that are made from tables in the code; test/repo/docs.test.ts fails where one differs. */
+import { readFileSync, writeFileSync } from 'node:fs'
+import { ERRORS } from '../src/protocol/errors.ts'
+import { METRICS } from '../src/metrics/metrics.ts'
+import { listSettings } from '../src/config/settings.ts'
+import { OWNERS, RULES } from '../test/repo/import-rules.ts'
+
+const MADE = '<!-- Made by `npm run docs`; edits here are lost. -->'
+
+/** Every generated text: the file, and for files that are only partly generated the marker between which it stands. */
+export function generatedTexts (): { file: string, marker?: string, text: string }[] {
+  return [
+    { file: 'docs/configuration.md', text: configurationPage() },
+    { file: 'docs/metrics.md', text: metricsPage() },
+    { file: 'docs/errors.md', text: errorsPage() },
+    { file: 'docs/architecture.md', marker: 'import-rules', text: importRules() },
+    { file: 'compose/.env.example', text: environmentExample() },
+  ]
+}
+
+/** The file as it should be. */
+export function expectedFile ({ file, marker, text }: { file: string, marker?: string, text: string }): string {
+  if (marker === undefined) return text
+  const [before = '', , after = ''] = readFileSync(file, 'utf8').split(new RegExp(`(<!-- ${marker} -->[^]*?<!-- /${marker} -->)`))
+  return `${before}<!-- ${marker} -->\n${text}<!-- /${marker} -->${after}`
+}
+
+function table (heads: string[], rows: string[][]): string {
+  const line = (cells: string[]): string => `| ${cells.map(cell => cell.replaceAll('|', '\\|')).join(' | ')} |\n`
+  return line(heads) + line(heads.map(() => '---')) + rows.map(line).join('')
+}
+
+function configurationPage (): string {
+  const rows = listSettings().map(setting => [
+    `\`${setting.variable}\``,
+    setting.path.join('.'),
+    setting.fallback === undefined ? '' : `\`${String(setting.fallback)}\``,
+    setting.expected,
+    `${setting.description}${setting.secret ? ` Secret: may come from \`${setting.variable}_FILE\`.` : ''}`,
+  ])
+  return `${MADE}
+# Configuration
+
+A setting comes from its environment variable; where that is not set (or empty), from the file named by \`<VARIABLE>_FILE\` (secrets only); where that is not set either, from the YAML or JSON file that \`TURNPIKE_CONFIG\` names; and else it has its default. \`turnpike config\` prints what holds, secrets masked. Lists are separated by commas; \`none\` is the empty list.
+
+${table(['variable', 'in the file', 'default', 'accepted', 'what it does'], rows)}
+A configuration that is wrong stops the start with exit code 78, and every problem is listed at once.
+`
+}
+
+function environmentExample (): string {
+  const lines = listSettings().map(setting => `# ${setting.description}\n# Accepted: ${setting.expected}.\n#${setting.variable}=${setting.fallback === undefined ? '' : String(setting.fallback)}\n`)
+  return `# Made by npm run docs. Copy to .env beside compose.yaml and uncomment what you change; everything has a default.\n\n${lines.join('\n')}`
+}
+
+function metricsPage (): string {
+  const rows = Object.entries(METRICS).map(([name, { type, labels, since, help }]) => [`\`${name}\``, type, labels.map(label => `\`${label}\``).join(', '), since, help])
+  return `${MADE}
+# Metrics
+
+Served in Prometheus' text format at \`http://TURNPIKE_METRICS_HOST:TURNPIKE_METRICS_PORT/metrics\`, on a listener of its own (loopback by default). No label ever holds a user, a room, a peer or an address, so the number of series is bounded by projects, relays and routes.
+
+${table(['name', 'type', 'labels', 'since', 'what it counts'], rows)}`
+}
+
+function errorsPage (): string {
+  type Entry = { status: number, close?: number, exit?: number, retry: string, title: string, cure: string }
+  const rows = Object.entries<Entry>(ERRORS).map(([code, { status, close, exit, retry, title, cure }]) => [`\`${code}\``, String(status), close === undefined ? '' : String(close), exit === undefined ? '' : String(exit), retry, title, cure])
+  return `${MADE}
+# Errors
+
+Over HTTP an error is a problem document (RFC 9457, \`application/problem+json\`) whose \`type\` is \`urn:turnpike:error:<code>\`; on a signaling socket it is an \`error\` frame with the same \`code\`, followed by the close code where one stands here. Codes never change their meaning.
+
+${table(['code', 'HTTP', 'close', 'exit', 'retry', 'title', 'cure'], rows)}`
+}
+
+function importRules (): string {
+  const rows = Object.entries(RULES).map(([folder, may]) => [`\`${folder}\``, may.length === 0 ? 'nothing of ours' : may.map(name => `\`${name}\``).join(' ')])
+  const owners = Object.entries(OWNERS).map(([name, places]) => [`\`${name}\``, places.map(place => `\`${place}\``).join(' ')])
+  return `${table(['in src/', 'may import'], rows)}\n${table(['package or module', 'imported only in'], owners)}`
+}
+
+if (import.meta.main) {
+  for (const generated of generatedTexts()) writeFileSync(generated.file, expectedFile(generated))
+}

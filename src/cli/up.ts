@@ -1,0 +1,54 @@
+/** `turnpike up`: builds the app out of the process's world, starts it, says what a person needs, and ends it at a signal. */
+import { createApp, type App } from '../app.ts'
+import type { Loaded } from '../config/load.ts'
+import { createLogger } from './logger.ts'
+import { renderSummary } from './summary.ts'
+
+/** Everything must be gone 3 s after Ctrl-C; the rest is for the process itself. */
+const STOP_DEADLINE_MS = 2500
+
+export type UpOptions = { env: Readonly<Record<string, string | undefined>>, version: string, installRelay: boolean }
+
+/** Runs until SIGINT or SIGTERM; resolves to the exit code. */
+export async function up ({ config }: Loaded, { env, version, installRelay }: UpOptions): Promise<number> {
+  const log = createLogger(config.log.level, process.stderr.isTTY === true)
+  // A reader that went away (`npm start | head`) is no reason to end.
+  process.stdout.on('error', () => {})
+  process.stderr.on('error', () => {})
+  const asked = stopSignal()
+  const app = createApp(config, {
+    nowSeconds: () => Math.floor(Date.now() / 1000),
+    log,
+    version,
+    programPath: (env['PATH'] ?? '').split(':').filter(directory => directory !== ''),
+    dockerHost: env['DOCKER_HOST'],
+    installRelay,
+  })
+  const started = app.start()
+  const first = await Promise.race([started.then(() => 'started' as const), asked])
+  if (first === 'started') {
+    const publicHost = config.publicHost ?? app.relayHealth().publicAddress
+    process.stdout.write(renderSummary(app, { callPage: config.callPage === 'open', publicHost, colour: process.stdout.isTTY === true }))
+    log.info({ signal: await asked }, 'stopping')
+  }
+  await stopApp(app, started)
+  return 0
+}
+
+/** The first SIGINT or SIGTERM. Later ones change nothing: stopping has a deadline already. */
+function stopSignal (): Promise<string> {
+  return new Promise(resolve => {
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => resolve(signal))
+  })
+}
+
+async function stopApp (app: App, started: Promise<void>): Promise<void> {
+  const forced = setTimeout(() => {
+    process.stderr.write('turnpike: something did not end in time and was left\n')
+    process.exit(1)
+  }, STOP_DEADLINE_MS + 300)
+  forced.unref()
+  await Promise.race([started.catch(() => {}), new Promise(resolve => setTimeout(resolve, 500))])
+  await app.stop(STOP_DEADLINE_MS - 500)
+  clearTimeout(forced)
+}

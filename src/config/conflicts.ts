@@ -1,0 +1,53 @@
+/** Settings that are right one by one and wrong together, and the files that they name. */
+import { createPrivateKey, X509Certificate } from 'node:crypto'
+import { isIP } from 'node:net'
+import type { Config } from './schema.ts'
+
+type Findings = { problems: { where: string, message: string }[], warnings: string[] }
+
+/** Looks at settings that must agree with each other. Reads the TLS files; says what is wrong without a word of the key. */
+export function findConflicts (config: Config, readFile: (path: string) => string): Findings {
+  const problems: Findings['problems'] = []
+  const warnings: string[] = []
+  const problem = (where: string, message: string): void => { problems.push({ where, message }) }
+  const { relay, credentials } = config
+
+  if (relay.minPort > relay.maxPort) problem('TURNPIKE_RELAY_MIN_PORT', `is ${relay.minPort}, above TURNPIKE_RELAY_MAX_PORT, which is ${relay.maxPort}; expected the lower end of the range`)
+  for (const [name, port] of [['TURNPIKE_RELAY_PORT', relay.port], ['TURNPIKE_RELAY_TLS_PORT', relay.tlsPort]] as const) {
+    if (port >= relay.minPort && port <= relay.maxPort) problem(name, `is ${port}, inside the range of relayed ports (${relay.minPort} to ${relay.maxPort}); expected a port outside it`)
+  }
+  if (relay.port === relay.tlsPort) problem('TURNPIKE_RELAY_TLS_PORT', `is ${relay.tlsPort}, the same as TURNPIKE_RELAY_PORT; expected another port`)
+  if (relay.listenIp !== undefined && relay.externalIp !== undefined && isIP(relay.listenIp) !== isIP(relay.externalIp)) problem('TURNPIKE_RELAY_EXTERNAL_IP', 'is of another family than TURNPIKE_RELAY_LISTEN_IP; expected both IPv4 or both IPv6')
+  if (relay.listenIp !== undefined && isIP(relay.listenIp) === 6 && config.publicHost === undefined) problem('TURNPIKE_PUBLIC_HOST', 'is not set; expected a host name, because issued URLs hold no IPv6 address and TURNPIKE_RELAY_LISTEN_IP is one')
+  if (relay.driver === 'external') {
+    if (config.publicHost === undefined) problem('TURNPIKE_PUBLIC_HOST', 'is not set; expected the host of the relay, because TURNPIKE_RELAY_DRIVER is external')
+    if (relay.secret === undefined) problem('TURNPIKE_RELAY_SECRET', 'is not set; expected the static-auth-secret of the relay, because TURNPIKE_RELAY_DRIVER is external')
+  } else if (relay.secret !== undefined) {
+    warnings.push('TURNPIKE_RELAY_SECRET is not used: only TURNPIKE_RELAY_DRIVER=external takes a secret from outside')
+  }
+  if (credentials.minTtlSeconds > credentials.maxTtlSeconds) problem('TURNPIKE_CREDENTIALS_MIN_TTL_SECONDS', `is ${credentials.minTtlSeconds}, above TURNPIKE_CREDENTIALS_MAX_TTL_SECONDS, which is ${credentials.maxTtlSeconds}`)
+  else if (credentials.ttlSeconds < credentials.minTtlSeconds || credentials.ttlSeconds > credentials.maxTtlSeconds) problem('TURNPIKE_CREDENTIALS_TTL_SECONDS', `is ${credentials.ttlSeconds}; expected it between TURNPIKE_CREDENTIALS_MIN_TTL_SECONDS (${credentials.minTtlSeconds}) and TURNPIKE_CREDENTIALS_MAX_TTL_SECONDS (${credentials.maxTtlSeconds})`)
+  checkTls(config.tls, readFile, problem, warnings)
+  return { problems, warnings }
+}
+
+function checkTls (tls: Config['tls'], readFile: (path: string) => string, problem: (where: string, message: string) => void, warnings: string[]): void {
+  if (tls.cert === undefined && tls.key === undefined) return
+  if (tls.cert === undefined) return problem('TURNPIKE_TLS_CERT', 'is not set, but TURNPIKE_TLS_KEY is; expected both or neither')
+  if (tls.key === undefined) return problem('TURNPIKE_TLS_KEY', 'is not set, but TURNPIKE_TLS_CERT is; expected both or neither')
+  const certificate = attempt(() => new X509Certificate(readFile(tls.cert ?? '')))
+  const key = attempt(() => createPrivateKey(readFile(tls.key ?? '')))
+  if (certificate === null) problem('TURNPIKE_TLS_CERT', `is ${JSON.stringify(tls.cert)}; expected a readable file with a certificate chain in PEM`)
+  if (key === null) problem('TURNPIKE_TLS_KEY', `is ${JSON.stringify(tls.key)}; expected a readable file with a private key in PEM, without a passphrase`)
+  if (certificate === null || key === null) return
+  if (!certificate.checkPrivateKey(key)) problem('TURNPIKE_TLS_KEY', `is ${JSON.stringify(tls.key)}, which does not belong to the certificate in TURNPIKE_TLS_CERT`)
+  if (new Date(certificate.validTo).getTime() < Date.now()) warnings.push(`the certificate in TURNPIKE_TLS_CERT expired on ${certificate.validTo}: browsers will refuse TURN over TLS`)
+}
+
+function attempt<T> (work: () => T): T | null {
+  try {
+    return work()
+  } catch {
+    return null
+  }
+}

@@ -1,0 +1,79 @@
+/**
+ * THE schema of settings: type, default, unit, text and secrecy of each, once.
+ * The `Config` type, the TURNPIKE_* names, `turnpike config`, docs/configuration.md and compose/.env.example are made from it.
+ * A setting's variable is its path in capitals: `relay.minPort` is TURNPIKE_RELAY_MIN_PORT.
+ */
+import Type, { type Static, type TString } from 'typebox'
+
+/** A secret: masked wherever settings are shown, and readable from a file through <VARIABLE>_FILE. */
+const Secret = (options: { minLength: number, description: string }): TString => Type.String({ ...options, secret: true })
+const Port = (defaultPort: number, description: string) => Type.Integer({ minimum: 1, maximum: 65535, default: defaultPort, description })
+const Count = (defaultCount: number, maximum: number, description: string) => Type.Integer({ minimum: 1, maximum, default: defaultCount, description })
+
+export const ConfigSchema = Type.Object({
+  dataDir: Type.String({ minLength: 1, default: './data', description: 'Directory of everything that is kept: database, secrets, relay files.' }),
+  publicHost: Type.Optional(Type.String({ minLength: 1, maxLength: 253, accepts: 'host', description: 'Host name (or IPv4 address) of this machine in issued URLs. Found by itself where it is not set.' })),
+  adminKey: Type.Optional(Secret({ minLength: 24, description: 'Fixed admin key. Made at the first start where it is not set.' })),
+  apiKey: Type.Optional(Secret({ minLength: 24, description: 'Fixed API key of the project default. Made at the first start where it is not set.' })),
+  callPage: Type.Union([Type.Literal('open'), Type.Literal('off')], { default: 'open', description: 'The call page at /call/<room>. open: everybody who can reach this server may call through its relay, within tight limits. off: no page.' }),
+
+  http: Type.Object({
+    host: Type.String({ minLength: 1, default: '0.0.0.0', description: 'Address that the API, signaling and the call page listen on.' }),
+    port: Type.Integer({ minimum: 0, maximum: 65535, default: 8080, description: 'Port of the API, signaling and the call page; 0 takes a free one.' }),
+    allowedOrigins: Type.Array(Type.String({ minLength: 1 }), { default: ['*'], description: 'Web origins that may open a signaling socket, separated by commas; * is every origin.' }),
+    trustProxy: Type.Array(Type.String({ minLength: 1, accepts: 'network' }), { default: [], description: 'Addresses or CIDR ranges of reverse proxies whose X-Forwarded-For is believed, separated by commas.' }),
+  }),
+
+  metrics: Type.Object({
+    host: Type.String({ minLength: 1, default: '127.0.0.1', description: 'Address that /metrics listens on.' }),
+    port: Type.Integer({ minimum: 0, maximum: 65535, default: 9464, description: 'Port of /metrics; 0 takes a free one.' }),
+  }),
+
+  relay: Type.Object({
+    driver: Type.Union([Type.Literal('auto'), Type.Literal('docker'), Type.Literal('process'), Type.Literal('external')], { default: 'auto', description: 'What runs coturn: docker (a container), process (turnserver on PATH), external (not run by us, only probed), auto (docker where it answers and has or can pull the image, else process).' }),
+    image: Type.String({ minLength: 1, default: 'coturn/coturn:4.18.0-r0', description: 'Image of coturn for the docker driver, with its exact tag.' }),
+    listenIp: Type.Optional(Type.String({ accepts: 'ip', description: 'Address that coturn listens on and relays from. The address of the default route where it is not set.' })),
+    externalIp: Type.Optional(Type.String({ accepts: 'ip', description: 'Public address of this machine where it differs from listenIp (1:1 NAT). Found by STUN where it is not set.' })),
+    port: Port(3478, 'Port for STUN and TURN over UDP and TCP.'),
+    tlsPort: Port(5349, 'Port for TURN over TLS; open only with tls.cert and tls.key.'),
+    minPort: Type.Integer({ minimum: 1024, maximum: 65535, default: 49160, description: 'First UDP port of relayed traffic.' }),
+    maxPort: Type.Integer({ minimum: 1024, maximum: 65535, default: 51159, description: 'Last UDP port of relayed traffic. One allocation takes one port.' }),
+    peers: Type.Union([Type.Literal('internet'), Type.Literal('lan'), Type.Literal('loopback')], { default: 'internet', description: 'Which peer addresses may be relayed to. internet: public ones. lan: private ranges too. loopback: loopback too, for tests on one machine.' }),
+    secret: Type.Optional(Secret({ minLength: 16, description: 'static-auth-secret of a relay that is run elsewhere (driver external). Made by us for the other drivers.' })),
+    stunServers: Type.Array(Type.String({ minLength: 1, accepts: 'host-port' }), { default: ['stun.l.google.com:19302', 'stun.cloudflare.com:3478'], description: 'STUN servers that are asked for our public address, separated by commas; an empty value asks none.' }),
+    userQuota: Count(24, 10_000, 'Live allocations of one user at a time. One call commonly makes 2 to 6.'),
+    probeSeconds: Type.Integer({ minimum: 1, maximum: 3600, default: 10, description: 'Seconds between two probes of a relay that is healthy.' }),
+    onStop: Type.Union([Type.Literal('end'), Type.Literal('keep')], { default: 'end', description: 'What becomes of coturn when Turnpike is stopped in good order. end: it ends too. keep: it goes on relaying and the next start takes it over.' }),
+  }),
+
+  tls: Type.Object({
+    cert: Type.Optional(Type.String({ minLength: 1, description: 'File with the certificate chain (PEM) for TURN over TLS.' })),
+    key: Type.Optional(Type.String({ minLength: 1, description: 'File with the private key (PEM) that belongs to tls.cert.' })),
+  }),
+
+  credentials: Type.Object({
+    ttlSeconds: Type.Integer({ minimum: 60, maximum: 86_400, default: 3600, description: 'Lifetime in seconds of a TURN credential where the request names none.' }),
+    minTtlSeconds: Type.Integer({ minimum: 1, maximum: 86_400, default: 60, description: 'Shortest lifetime in seconds that may be asked for.' }),
+    maxTtlSeconds: Type.Integer({ minimum: 60, maximum: 31_536_000, default: 86_400, description: 'Longest lifetime in seconds that may be asked for.' }),
+  }),
+
+  signaling: Type.Object({
+    messageBytes: Count(65_536, 1_048_576, 'Longest frame in bytes that a peer may send.'),
+    metadataBytes: Count(2048, 65_536, 'Most bytes of JSON metadata of a peer.'),
+    roomCapacity: Count(50, 1000, 'Most peers in a room where its token names no capacity.'),
+    signalsPerSecond: Count(50, 100_000, 'Frames that a peer may send each second, lastingly.'),
+    signalsBurst: Count(200, 1_000_000, 'Frames that a peer may send at once.'),
+    outboxBytes: Count(1_048_576, 67_108_864, 'Bytes that may wait for a peer that reads slowly before its socket is closed.'),
+    roomsPerProject: Count(10_000, 1_000_000, 'Rooms that a project may have at a time.'),
+    peersPerProject: Count(50_000, 1_000_000, 'Peers that a project may have at a time.'),
+    socketsPerAddress: Count(10_000, 1_000_000, 'Signaling sockets that one client address may hold at a time.'),
+    heartbeatSeconds: Type.Integer({ minimum: 1, maximum: 300, default: 10, description: 'Seconds between two pings; a socket that answers neither of two is closed.' }),
+  }),
+
+  log: Type.Object({
+    level: Type.Union([Type.Literal('debug'), Type.Literal('info'), Type.Literal('warn'), Type.Literal('error'), Type.Literal('silent')], { default: 'info', description: 'Least level that is logged.' }),
+  }),
+})
+
+/** The settings, resolved: every default filled in, frozen. Seconds, bytes and ports are integers. */
+export type Config = Static<typeof ConfigSchema>

@@ -1,0 +1,119 @@
+/**
+ * THE table of errors: everything that can go wrong and be said to somebody outside, once.
+ * Problem documents (RFC 9457), WebSocket error frames, close codes (RFC 6455 §7.4.2), exit codes and docs/errors.md are made from it.
+ */
+
+/** What a client should do about an error: give up, wait and try again, or connect again at once. */
+export type Retry = 'never' | 'backoff' | 'now'
+
+type ErrorEntry = {
+  /** HTTP status, for routes and for a refused WebSocket upgrade. */
+  status: number
+  /** WebSocket close code, where the error ends the socket. */
+  close?: number
+  /** Process exit code (sysexits.h), where the error ends the command line. */
+  exit?: number
+  retry: Retry
+  /** What went wrong, in a few words that never change. */
+  title: string
+  /** What the reader can do about it. */
+  cure: string
+}
+
+export const ERRORS = {
+  // Requests
+  'invalid-request': { status: 400, retry: 'never', title: 'The request is not valid', cure: 'Correct the fields named in errors.' },
+  'invalid-json': { status: 400, retry: 'never', title: 'The body is not valid JSON', cure: 'Send one JSON object, encoded as UTF-8.' },
+  unauthorized: { status: 401, retry: 'never', title: 'No valid key was presented', cure: 'Send Authorization: Bearer and an API key of this project.' },
+  forbidden: { status: 403, retry: 'never', title: 'This key may not do that', cure: 'Use a key of the project, or an admin key, that has the right.' },
+  'not-found': { status: 404, retry: 'never', title: 'There is nothing at this address', cure: 'See /v1/openapi.json for the routes that exist.' },
+  'method-not-allowed': { status: 405, retry: 'never', title: 'This address does not answer that method', cure: 'Use one of the methods named in the Allow header.' },
+  'body-too-large': { status: 413, retry: 'never', title: 'The body is too large', cure: 'Send a smaller body; the limit is in detail.' },
+  'unsupported-media-type': { status: 415, retry: 'never', title: 'The body has a type that is not read here', cure: 'Send Content-Type: application/json.' },
+  'too-many-requests': { status: 429, retry: 'backoff', title: 'Too many requests', cure: 'Wait as long as Retry-After says.' },
+  'upgrade-required': { status: 426, retry: 'never', title: 'This address speaks WebSocket only', cure: 'Connect with a WebSocket client and the subprotocol turnpike.v1.' },
+  internal: { status: 500, close: 1011, retry: 'backoff', title: 'Something failed on our side', cure: 'Try again; the request id in instance finds the cause in the log.' },
+  'shutting-down': { status: 503, close: 1001, retry: 'now', title: 'The server is shutting down', cure: 'Connect again.' },
+
+  // Relay
+  'relay-unavailable': { status: 503, retry: 'backoff', title: 'No relay is ready', cure: 'See /readyz for the reason.' },
+  'relay-port-busy': { status: 503, exit: 69, retry: 'backoff', title: 'The relay port is taken', cure: 'Stop the program that holds it, or set TURNPIKE_RELAY_PORT.' },
+  'relay-address-wrong': { status: 503, exit: 69, retry: 'backoff', title: 'The relay cannot listen on its address', cure: 'Set TURNPIKE_RELAY_LISTEN_IP to an address of this machine.' },
+  'relay-program-missing': { status: 503, exit: 69, retry: 'backoff', title: 'There is no coturn here', cure: 'Install coturn (apt-get install coturn), or set TURNPIKE_RELAY_DRIVER=docker.' },
+  'relay-program-refused': { status: 503, exit: 69, retry: 'backoff', title: 'This version of coturn must not be used', cure: 'Install another version; docs/operations.md says which.' },
+  'relay-image-missing': { status: 503, exit: 69, retry: 'backoff', title: 'The relay image is not here and cannot be pulled', cure: 'Pull or build it, or set TURNPIKE_RELAY_IMAGE.' },
+  'docker-unreachable': { status: 503, exit: 69, retry: 'backoff', title: 'The Docker engine does not answer', cure: 'Start Docker, check the socket and its permissions, or set TURNPIKE_RELAY_DRIVER=process.' },
+  'relay-config-rejected': { status: 503, exit: 70, retry: 'backoff', title: 'coturn rejected its configuration', cure: 'Report this with the line in detail: the configuration is ours.' },
+  'relay-stopped': { status: 503, retry: 'backoff', title: 'The relay has ended', cure: 'It is started again by itself; the log says why it ended.' },
+  'relay-unproven': { status: 503, retry: 'backoff', title: 'The relay did not pass its probe', cure: 'See detail for the check that failed.' },
+  'relay-open': { status: 503, exit: 70, retry: 'backoff', title: 'The relay serves strangers', cure: 'It was stopped: an Allocate without credentials must be refused. Report this.' },
+  'relay-clock-off': { status: 503, retry: 'backoff', title: 'The clock of the relay and ours differ', cure: 'Synchronise both machines with NTP (timedatectl set-ntp true).' },
+
+  // Process
+  'config-invalid': { status: 500, exit: 78, retry: 'never', title: 'The configuration is not valid', cure: 'Correct the variables named above.' },
+  'node-too-old': { status: 500, exit: 69, retry: 'never', title: 'This version of Node.js is too old', cure: 'Use npm start, which brings its own, or Node.js 24 or newer.' },
+  'address-in-use': { status: 500, exit: 69, retry: 'never', title: 'The port is taken', cure: 'Stop the program that holds it, or set the variable named in detail.' },
+  'data-dir-unwritable': { status: 503, exit: 73, retry: 'backoff', title: 'The data directory cannot be written', cure: 'Make it writable, free some space, or set TURNPIKE_DATA_DIR.' },
+  'data-dir-locked': { status: 503, exit: 73, retry: 'backoff', title: 'Another Turnpike uses this data directory', cure: 'Stop the other one, or set TURNPIKE_DATA_DIR.' },
+  'store-damaged': { status: 503, exit: 74, retry: 'never', title: 'The database is damaged or newer than this program', cure: 'Restore a backup, or run the version that wrote it.' },
+
+  // Rooms: joining
+  'token-missing': { status: 401, retry: 'never', title: 'No room token was presented', cure: 'Offer the subprotocols turnpike.v1 and turnpike.token.<token>.' },
+  'token-invalid': { status: 401, retry: 'never', title: 'The room token is not valid', cure: 'Ask your server for a new token.' },
+  'token-expired': { status: 401, close: 4010, retry: 'never', title: 'The room token has expired', cure: 'Ask your server for a new token.' },
+  'room-mismatch': { status: 403, retry: 'never', title: 'The token is for another room', cure: 'Join the room that the token names.' },
+  'origin-not-allowed': { status: 403, retry: 'never', title: 'This web origin may not connect', cure: 'Add it to TURNPIKE_HTTP_ALLOWED_ORIGINS.' },
+  'peer-id-taken': { status: 409, retry: 'backoff', title: 'A peer with this id is in the room', cure: 'Use another peer id, or a token with takeover.' },
+  'room-mode-conflict': { status: 409, retry: 'never', title: 'The room exists with another kind or capacity', cure: 'Ask for tokens of one room with the same kind and capacity.' },
+  'room-full': { status: 503, retry: 'backoff', title: 'The room is full', cure: 'Wait until somebody leaves, or raise the capacity.' },
+  'too-many-sockets': { status: 429, retry: 'backoff', title: 'Too many sockets from this address', cure: 'Close some, or raise TURNPIKE_SIGNALING_SOCKETS_PER_ADDRESS.' },
+  'too-many-rooms': { status: 503, retry: 'backoff', title: 'The project has too many rooms', cure: 'Wait until rooms empty, or raise TURNPIKE_SIGNALING_ROOMS_PER_PROJECT.' },
+  'too-many-peers': { status: 503, retry: 'backoff', title: 'The project has too many peers', cure: 'Wait until peers leave, or raise TURNPIKE_SIGNALING_PEERS_PER_PROJECT.' },
+  'not-available-yet': { status: 400, retry: 'never', title: 'This part of the protocol is not served yet', cure: 'See docs/signaling.md for what this version serves.' },
+
+  // Rooms: frames
+  'frame-not-json': { status: 400, close: 4008, retry: 'never', title: 'The frame is not a JSON object', cure: 'Send one JSON object in each text frame.' },
+  'frame-binary': { status: 400, close: 4008, retry: 'never', title: 'Binary frames are not read', cure: 'Send text frames.' },
+  'frame-invalid': { status: 400, retry: 'never', title: 'The frame has a wrong field', cure: 'Correct the field named in message.' },
+  'frame-unknown': { status: 400, retry: 'never', title: 'The frame has an unknown type', cure: 'Use one of: signal, ack, update, leave.' },
+  'frame-too-large': { status: 413, close: 1009, retry: 'never', title: 'The frame is too large', cure: 'Send less; the limit is in message.' },
+  'metadata-too-large': { status: 413, retry: 'never', title: 'The metadata is too large', cure: 'Send less; the limit is in message.' },
+  'peer-unavailable': { status: 404, retry: 'backoff', title: 'That peer is not in the room', cure: 'Wait for peer-joined, then send again.' },
+  'not-permitted': { status: 403, retry: 'never', title: 'The token does not permit this', cure: 'Ask for a token with the permission.' },
+  'rate-limited': { status: 429, retry: 'backoff', title: 'Too many frames', cure: 'Send fewer frames a second; the frame named in ref was not delivered.' },
+  flooding: { status: 429, close: 4129, retry: 'backoff', title: 'Frames came too fast for too long', cure: 'Wait, connect again, send fewer frames a second.' },
+  'too-slow': { status: 503, close: 4108, retry: 'backoff', title: 'The socket did not read what was sent to it', cure: 'Connect again and read faster.' },
+  replaced: { status: 409, close: 4001, retry: 'never', title: 'A newer connection took this peer over', cure: 'Use the newer connection.' },
+  'heartbeat-lost': { status: 408, close: 4100, retry: 'backoff', title: 'The socket did not answer pings', cure: 'Connect again.' },
+} as const satisfies Record<string, ErrorEntry>
+
+export type ErrorCode = keyof typeof ERRORS
+
+/** One wrong field: where it is, what was wrong with it and what was expected. Never the value of a secret. */
+export type FieldError = { field: string, message: string }
+
+/** The one error class of Turnpike. Compare `code`, never the class or the text. */
+export class TurnpikeError extends Error {
+  readonly code: ErrorCode
+  /** Wrong fields, where there are any. */
+  readonly fields: readonly FieldError[]
+  /** Seconds to wait before another try, where that is known. */
+  readonly retryAfterSeconds: number | undefined
+
+  constructor (code: ErrorCode, detail: string, more: { cause?: unknown, fields?: readonly FieldError[], retryAfterSeconds?: number } = {}) {
+    super(detail, more.cause === undefined ? undefined : { cause: more.cause })
+    this.name = 'TurnpikeError'
+    this.code = code
+    this.fields = more.fields ?? []
+    this.retryAfterSeconds = more.retryAfterSeconds
+  }
+}
+
+/** The table's entry for a code, with every optional field readable. */
+export function errorEntry (code: ErrorCode): ErrorEntry {
+  return ERRORS[code]
+}
+
+export function isTurnpikeError (error: unknown): error is TurnpikeError {
+  return error instanceof TurnpikeError
+}

@@ -1,0 +1,38 @@
+/** What every relay driver can do, and the words that supervisor, drivers and probe share. */
+import type { TurnpikeError } from '../protocol/errors.ts'
+
+/** What a driver found when it looked for coturn, and where its files will stand for coturn to read. */
+export type Prepared = {
+  /** coturn's version ("4.6.1"), or null where it cannot be known (external). */
+  version: string | null
+  /** Paths as coturn sees them. */
+  certPath: string
+  keyPath: string
+}
+
+/** Everything that one coturn is started with. */
+export type Launch = {
+  /** The text of turnserver.conf; it holds secrets, so it is written with mode 0600 or 0400. */
+  conf: string
+  /** PEM texts, or null where TLS is not served. */
+  tls: { cert: string, key: string } | null
+}
+
+export type DriverEvents = {
+  /** coturn has ended without being asked to. Called at most once for each start. */
+  onExit (reason: TurnpikeError): void
+  /** One line of coturn's log, without its line end. */
+  onLogLine (line: string): void
+}
+
+export type Driver = {
+  readonly kind: 'docker' | 'process' | 'external'
+  /** Finds the program or image, pulling it where needed. Throws relay-program-missing, relay-program-refused, relay-image-missing or docker-unreachable. */
+  prepare (): Promise<Prepared>
+  /** Takes over a coturn that runs with exactly this launch, or ends one that runs with another, and starts coturn. `adopted` says which. */
+  start (launch: Launch, events: DriverEvents): Promise<{ adopted: boolean }>
+  /** Ends coturn within the deadline (ms), with force at its end. Resolves when it is gone. Does nothing where none runs. */
+  stop (deadlineMs: number): Promise<void>
+  /** Lets go of coturn without ending it. */
+  release (): void
+}

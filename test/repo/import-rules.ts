@@ -1,0 +1,47 @@
+/** The rules of who may import whom, as data: the architecture test enforces them and docs/architecture.md shows them. */
+
+/** Folder (or file of src/) → folders it may import. `type x` allows types only. */
+export const RULES: Readonly<Record<string, readonly string[]>> = {
+  protocol: [],
+  config: ['protocol'],
+  store: ['protocol'],
+  metrics: ['protocol'],
+  stun: ['protocol'],
+  cluster: ['protocol'],
+  lifecycle: ['protocol'],
+  relay: ['protocol', 'stun', 'store', 'metrics', 'cluster', 'type config', 'type lifecycle'],
+  credentials: ['protocol', 'store', 'metrics', 'cluster', 'type config'],
+  signaling: ['protocol', 'store', 'metrics', 'cluster', 'type config', 'type lifecycle'],
+  access: ['protocol', 'store', 'metrics', 'cluster', 'type config'],
+  usage: ['protocol', 'store', 'metrics', 'cluster', 'type config', 'type lifecycle'],
+  http: ['protocol', 'type config', 'type metrics', 'type lifecycle', 'type relay', 'type credentials', 'type signaling', 'type access', 'type usage'],
+  client: ['protocol'],
+  console: ['client', 'type protocol'],
+  app: ['protocol', 'config', 'lifecycle', 'store', 'metrics', 'cluster', 'relay', 'credentials', 'signaling', 'access', 'usage', 'http'],
+  cli: ['protocol', 'config', 'stun', 'app'],
+  main: ['cli'],
+}
+
+/** npm package, or Node module with an edge to it → the only places that may import it. */
+export const OWNERS: Readonly<Record<string, readonly string[]>> = {
+  fastify: ['http/'],
+  '@fastify': ['http/'],
+  ws: ['type http/', 'type signaling/'],
+  pino: ['cli/logger.ts'],
+  'pino-pretty': ['cli/logger.ts'],
+  jsonwebtoken: ['access/room-tokens.ts'],
+  'prom-client': ['metrics/'],
+  dockerode: ['relay/drivers/docker'],
+  'tar-stream': ['relay/drivers/docker'],
+  yaml: ['config/load.ts'],
+  typebox: ['config/', 'protocol/', 'http/'],
+  'node:child_process': ['relay/drivers/process', 'relay/install-coturn.ts'],
+  'node:sqlite': ['store/'],
+}
+
+/** The one file of each subject that others may import. */
+export const DOORS: readonly string[] = ['relay/relay.ts', 'credentials/credentials.ts', 'signaling/signaling.ts', 'access/access.ts', 'usage/usage.ts', 'http/server.ts']
+
+export function folderOf (file: string): string {
+  return file.includes('/') ? file.slice(0, file.indexOf('/')) : file.replace(/\.ts$/, '')
+}
