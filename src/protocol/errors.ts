@@ -48,6 +48,9 @@ export const ERRORS = {
   'relay-unproven': { status: 503, retry: 'backoff', title: 'The relay did not pass its probe', cure: 'See detail for the check that failed.' },
   'relay-open': { status: 503, exit: 70, retry: 'backoff', title: 'The relay serves strangers', cure: 'It was stopped: an Allocate without credentials must be refused. Report this.' },
   'relay-clock-off': { status: 503, retry: 'backoff', title: 'The clock of the relay and ours differ', cure: 'Synchronise both machines with NTP (timedatectl set-ntp true).' },
+  'stun-malformed': { status: 502, retry: 'backoff', title: 'The relay sent something that is no STUN message', cure: 'Check that the address is that of a TURN server.' },
+  'stun-refused': { status: 502, retry: 'backoff', title: 'The relay refused a request', cure: 'See detail for the STUN error code.' },
+  'stun-timeout': { status: 504, retry: 'backoff', title: 'The relay did not answer', cure: 'Check address, port and firewall.' },
 
   // Process
   'config-invalid': { status: 500, exit: 78, retry: 'never', title: 'The configuration is not valid', cure: 'Correct the variables named above.' },

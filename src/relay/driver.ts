@@ -36,3 +36,13 @@ export type Driver = {
   /** Lets go of coturn without ending it. */
   release (): void
 }
+
+/** One thing that the probe looked at, over one transport. */
+export type RelayCheck = {
+  check: 'binding' | 'refuses-strangers' | 'allocate' | 'forbidden-peer' | 'echo' | 'clock'
+  transport: 'udp' | 'tcp' | 'tls'
+  result: 'passed' | 'failed' | 'left-out'
+  /** Plain words: what was seen. */
+  detail: string
+  roundTripMs: number | null
+}
