@@ -8,6 +8,8 @@ export type Prepared = {
   /** Paths as coturn sees them. */
   certPath: string
   keyPath: string
+  /** The user and group that coturn changes to once it has read its files; null where it is started as such already. */
+  runAs: { user: string, group: string } | null
 }
 
 /** Everything that one coturn is started with. */
@@ -16,6 +18,8 @@ export type Launch = {
   conf: string
   /** PEM texts, or null where TLS is not served. */
   tls: { cert: string, key: string } | null
+  /** Where the relay will listen: looked at before the start, because coturn itself goes on without a port it cannot get. */
+  listen: { address: string, port: number, tlsPort: number | null }
 }
 
 export type DriverEvents = {

@@ -90,6 +90,8 @@ export class TurnClient {
   /** Releases the allocation (Refresh with lifetime 0, RFC 8656 §8) and closes the connection. Never throws. */
   async close (): Promise<void> {
     if (this.#hasAllocation) await this.#request(METHOD.refresh, [lifetime(0)]).catch(() => {})
+    // Requests that others still wait for end now, and are not repeated on a closed connection.
+    this.#waiting.forEach(settle => settle(new TurnpikeError('stun-timeout', 'the connection was closed')))
     this.#transport.close()
   }
 

@@ -1,0 +1,95 @@
+#!/usr/bin/env bash
+# Makes stand-ins, under their public names, for the base images that the tests need, out of Debian's packages:
+# for machines that reach no image registry. As root, on Debian, with a Docker engine running.
+#
+#   scripts/make-test-images.sh coturn      coturn/coturn:4.18.0-r0 (coturn 4.18 from Debian forky)
+#   scripts/make-test-images.sh node        node:24-bookworm-slim (Node.js as npm brings it)
+#   scripts/make-test-images.sh prometheus  the image that compose/compose.yaml names (Debian's Prometheus)
+#
+# An image that is there already, stand-in or real, is left as it is.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+CACHE="${XDG_CACHE_HOME:-$HOME/.cache}/turnpike-test"
+COTURN_IMAGE=coturn/coturn:4.18.0-r0
+NODE_IMAGE=node:24-bookworm-slim
+PROMETHEUS_IMAGE=$(grep -oE "prom/prometheus:[^ ]+" compose/compose.yaml | head -n 1 || true)
+
+has_image() { docker image inspect "$1" >/dev/null 2>&1; }
+
+# The mirror that this machine installs from already.
+mirror() {
+  { cat /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null || true; } |
+    grep -oE 'https?://[^ ]+/debian/?( |$)' | head -n 1 | tr -d ' '
+}
+
+# One root file system for all of them: forky has coturn 4.18, and minbase is small.
+make_root() {
+  local root=$CACHE/root
+  [ -e "$root/.complete" ] && return
+  rm -rf "$root"
+  mkdir -p "$root"
+  local script=/usr/share/debootstrap/scripts/forky
+  [ -e "$script" ] || ln -s sid "$script"
+  # Debian 12 does not know the keys that sign forky yet; this root file system never leaves the test machine.
+  debootstrap --variant=minbase --no-check-gpg --include=coturn,prometheus,ca-certificates forky "$root" "$(mirror)" >"$CACHE/debootstrap.log" 2>&1 ||
+    { tail -n 20 "$CACHE/debootstrap.log" >&2; echo 'debootstrap failed' >&2; exit 1; }
+  rm -rf "$root"/var/cache/apt/archives/*.deb "$root"/var/lib/apt/lists/*
+  touch "$root/.complete"
+}
+
+import() {
+  local image=$1 root=$2
+  shift 2
+  tar -C "$root" --exclude=./.complete -c . | docker import "$@" - "$image" >/dev/null
+  echo "made $image"
+}
+
+make_coturn() {
+  has_image "$COTURN_IMAGE" && return
+  make_root
+  import "$COTURN_IMAGE" "$CACHE/root" --change 'USER nobody:nogroup' --change 'CMD ["turnserver"]'
+}
+
+make_prometheus() {
+  has_image "$PROMETHEUS_IMAGE" && return
+  make_root
+  local root=$CACHE/prometheus-root
+  rm -rf "$root"
+  cp -a "$CACHE/root" "$root"
+  # Where the official image has it.
+  cp "$root/usr/bin/prometheus" "$root/bin/prometheus" 2>/dev/null || true
+  mkdir -p "$root/prometheus" "$root/etc/prometheus"
+  chown 65534:65534 "$root/prometheus"
+  import "$PROMETHEUS_IMAGE" "$root" --change 'USER nobody' --change 'ENTRYPOINT ["/bin/prometheus"]'
+  rm -rf "$root"
+}
+
+make_node() {
+  has_image "$NODE_IMAGE" && return
+  make_root
+  local root=$CACHE/node-root
+  rm -rf "$root"
+  cp -a "$CACHE/root" "$root"
+  cp "node_modules/node-linux-$(node -p process.arch)/bin/node" "$root/usr/local/bin/node"
+  cp -aL "$(npm root -g)/npm" "$root/usr/local/lib/npm"
+  ln -sf ../lib/npm/bin/npm-cli.js "$root/usr/local/bin/npm"
+  # What this machine needs to reach its npm registry belongs into the stand-in and nowhere else.
+  cp "${NODE_EXTRA_CA_CERTS:-/etc/ssl/certs/ca-certificates.crt}" "$root/etc/ssl/certs/ca-certificates.crt"
+  local registry
+  registry=$(npm config get registry)
+  mkdir -p "$root/usr/local/etc"
+  printf 'registry=%s\ncafile=/etc/ssl/certs/ca-certificates.crt\n' "$registry" >"$root/root/.npmrc"
+  import "$NODE_IMAGE" "$root" --change 'ENV NODE_EXTRA_CA_CERTS=/etc/ssl/certs/ca-certificates.crt' --change 'CMD ["node"]'
+  rm -rf "$root"
+}
+
+mkdir -p "$CACHE"
+for what in "${@:-coturn}"; do
+  case $what in
+    coturn) make_coturn ;;
+    node) make_node ;;
+    prometheus) make_prometheus ;;
+    *) echo "unknown image: $what" >&2; exit 64 ;;
+  esac
+done

@@ -1,0 +1,165 @@
+/** Runs coturn as a container through the Docker Engine API (dockerode): created with its configuration inside, watched, taken over, ended. */
+import Docker, { type Container } from 'dockerode'
+import { createHash } from 'node:crypto'
+import { hostname } from 'node:os'
+import type { Log } from '../../lifecycle.ts'
+import { TurnpikeError } from '../../protocol/errors.ts'
+import { parseVersion, refusalOf } from '../coturn-versions.ts'
+import type { Driver, DriverEvents, Launch, Prepared } from '../driver.ts'
+import { containerOptions, LABELS, PATHS } from './docker-container.ts'
+import { launchArchive } from './docker-archive.ts'
+import { followContainerLog } from './docker-log.ts'
+import { requireFreePorts } from './free-ports.ts'
+
+export type DockerNeeds = {
+  /** The relay's id: one container for each. */
+  relay: string
+  /** Tells this data directory's container from those of others on the same engine. */
+  owner: string
+  image: string
+  /** DOCKER_HOST, where it is set. */
+  dockerHost: string | undefined
+  log: Log
+}
+
+const ENGINE_TIMEOUT_MS = 3000
+const STOP_SECONDS = 1
+
+export function createDockerDriver (needs: DockerNeeds): Driver {
+  const docker = connect(needs.dockerHost)
+  let container: Container | null = null
+  let stopWatching = (): void => {}
+
+  const watch = async (found: Container, events: DriverEvents): Promise<void> => {
+    container = found
+    const stopLog = await followContainerLog(found, events.onLogLine)
+    let watching = true
+    stopWatching = () => {
+      watching = false
+      stopLog()
+      stopWatching = () => {}
+    }
+    const ended = (what: string): void => {
+      if (!watching) return
+      stopWatching()
+      events.onExit(new TurnpikeError('relay-stopped', what))
+    }
+    found.wait().then(({ StatusCode }: { StatusCode: number }) => ended(`the container of coturn has ended with exit code ${StatusCode}`), () => ended('the Docker engine went away'))
+  }
+
+  return {
+    kind: 'docker',
+    prepare: async () => await prepareImage(docker, needs),
+    start: async (launch, events) => {
+      const { found, adopted } = await takeOverOrCreate(docker, needs, launch)
+      await watch(found, events)
+      return { adopted }
+    },
+    stop: async deadlineMs => {
+      stopWatching()
+      const found = container
+      container = null
+      if (found === null) return
+      await found.stop({ t: deadlineMs > 2000 ? STOP_SECONDS : 0 }).catch(ignoreGone)
+      await found.remove({ force: true, v: true }).catch(ignoreGone)
+    },
+    release: () => stopWatching(),
+  }
+}
+
+/** Does the engine answer? Throws docker-unreachable with the way it was tried. */
+export async function requireEngine (docker: Docker, dockerHost: string | undefined): Promise<void> {
+  const late = new Promise<never>((_resolve, reject) => {
+    setTimeout(() => reject(new Error(`no answer within ${ENGINE_TIMEOUT_MS} ms`)), ENGINE_TIMEOUT_MS).unref()
+  })
+  try {
+    await Promise.race([docker.ping(), late])
+  } catch (error) {
+    throw new TurnpikeError('docker-unreachable', `${dockerHost ?? '/var/run/docker.sock'}: ${(error as Error).message}`, { cause: error })
+  }
+}
+
+export function connect (dockerHost: string | undefined): Docker {
+  if (dockerHost === undefined || dockerHost === '') return new Docker({ socketPath: '/var/run/docker.sock' })
+  if (dockerHost.startsWith('unix://')) return new Docker({ socketPath: dockerHost.slice('unix://'.length) })
+  const url = new URL(dockerHost)
+  return new Docker({ host: url.hostname, port: Number(url.port || 2375), protocol: url.protocol === 'https:' ? 'https' : 'http' })
+}
+
+/** Makes sure that the engine answers and has the image, pulling it where it is not there. Throws docker-unreachable or relay-image-missing. */
+export async function requireImage (docker: Docker, { image, dockerHost, log }: Pick<DockerNeeds, 'image' | 'dockerHost' | 'log'>): Promise<void> {
+  await requireEngine(docker, dockerHost)
+  const isHere = await docker.getImage(image).inspect().then(() => true, () => false)
+  if (isHere) return
+  log.info({ image }, 'pulling the image of coturn')
+  try {
+    const stream = await docker.pull(image)
+    await new Promise<void>((resolve, reject) => docker.modem.followProgress(stream, error => (error === null ? resolve() : reject(error))))
+  } catch (error) {
+    throw new TurnpikeError('relay-image-missing', `${image} is not here, and pulling it failed: ${(error as Error).message}`, { cause: error })
+  }
+}
+
+async function prepareImage (docker: Docker, needs: DockerNeeds): Promise<Prepared> {
+  await requireImage(docker, needs)
+  const version = parseVersion(await printedBy(docker, needs.image))
+  if (version === null) throw new TurnpikeError('relay-image-missing', `${needs.image} holds no turnserver that tells its version`)
+  const refusal = refusalOf(version)
+  if (refusal !== null) throw new TurnpikeError('relay-program-refused', `${needs.image} is coturn ${version.join('.')}: ${refusal}`)
+  return { version: version.join('.'), certPath: PATHS.cert, keyPath: PATHS.key, runAs: null }
+}
+
+/** What `turnserver --version` prints in a container of its own. */
+async function printedBy (docker: Docker, image: string): Promise<string> {
+  const container = await docker.createContainer({ Image: image, Entrypoint: ['turnserver', '--version'], User: '65534:65534', Tty: true, HostConfig: { NetworkMode: 'none', CapDrop: ['ALL'], CapAdd: ['NET_BIND_SERVICE'] } })
+  try {
+    await container.start()
+    await container.wait()
+    return String(await container.logs({ stdout: true, stderr: true }))
+  } catch (error) {
+    throw new TurnpikeError('relay-image-missing', `${image} holds no turnserver that can be run: ${(error as Error).message}`, { cause: error })
+  } finally {
+    await container.remove({ force: true, v: true }).catch(ignoreGone)
+  }
+}
+
+async function takeOverOrCreate (docker: Docker, needs: DockerNeeds, launch: Launch): Promise<{ found: Container, adopted: boolean }> {
+  const { Id: imageId } = await docker.getImage(needs.image).inspect()
+  const digest = createHash('sha256').update(JSON.stringify([launch, imageId])).digest('hex')
+  const mine = await docker.listContainers({ all: true, filters: { label: [`${LABELS.relay}=${needs.relay}`, `${LABELS.owner}=${needs.owner}`] } })
+  const same = mine.find(({ State, Labels }) => State === 'running' && Labels[LABELS.digest] === digest)
+  for (const { Id } of mine) {
+    if (Id !== same?.Id) await docker.getContainer(Id).remove({ force: true, v: true }).catch(ignoreGone)
+  }
+  if (same !== undefined) return { found: docker.getContainer(same.Id), adopted: true }
+  await requireFreePorts(launch.listen)
+  const hasLowPort = launch.listen.port < 1024 || (launch.listen.tlsPort ?? 1024) < 1024
+  const options = containerOptions({ ...needs, digest, hasLowPort, composeProject: await ownComposeProject(docker) })
+  const found = await docker.createContainer(options)
+  await found.putArchive(await launchArchive(launch), { path: PATHS.directory })
+  await found.start()
+  return { found, adopted: false }
+}
+
+/** Under compose, `down --remove-orphans` takes away what carries its project's label: coturn is to be part of that. */
+async function ownComposeProject (docker: Docker): Promise<string | null> {
+  // A container's host name is its id, unless it shares the machine's network.
+  const candidates = [hostname(), ...await ownContainerIds()]
+  for (const id of candidates) {
+    const labels = await docker.getContainer(id).inspect().then(({ Config }) => Config.Labels, () => null)
+    const project = labels?.['com.docker.compose.project']
+    if (project !== undefined) return project
+  }
+  return null
+}
+
+async function ownContainerIds (): Promise<string[]> {
+  const { readFile } = await import('node:fs/promises')
+  const mounts = await readFile('/proc/self/mountinfo', 'utf8').catch(() => '')
+  return [...new Set([...mounts.matchAll(/\/containers\/([0-9a-f]{64})\//g)].map(([, id]) => id ?? ''))]
+}
+
+/** 304 and 404: it has stopped or gone already, which is what was wanted. */
+function ignoreGone (error: { statusCode?: number }): void {
+  if (error.statusCode !== 304 && error.statusCode !== 404 && error.statusCode !== 409) throw error
+}

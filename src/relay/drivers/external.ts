@@ -1,0 +1,12 @@
+/** A relay that somebody else runs: nothing is started or ended here, only the probe looks at it. */
+import type { Driver } from '../driver.ts'
+
+export function createExternalDriver (): Driver {
+  return {
+    kind: 'external',
+    prepare: async () => ({ version: null, certPath: '', keyPath: '', runAs: null }),
+    start: async () => ({ adopted: true }),
+    stop: async () => {},
+    release: () => {},
+  }
+}

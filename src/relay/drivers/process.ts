@@ -1,0 +1,191 @@
+/** Runs coturn as a process of this machine, in a session of its own, so that it goes on relaying when we are killed. */
+import { execFile, spawn } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { accessSync, chownSync, closeSync, constants, mkdirSync, openSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { resolve as resolvePath } from 'node:path'
+import { setTimeout as wait } from 'node:timers/promises'
+import { promisify } from 'node:util'
+import type { Log } from '../../lifecycle.ts'
+import { TurnpikeError } from '../../protocol/errors.ts'
+import { parseVersion, refusalOf } from '../coturn-versions.ts'
+import type { Driver, DriverEvents, Launch, Prepared } from '../driver.ts'
+import { installCoturn, whyNotInstallable } from '../install-coturn.ts'
+import { requireFreePorts } from './free-ports.ts'
+import { followLog } from './log-file.ts'
+import { pidsWithArgument, startTicksOf } from './process-table.ts'
+
+export type ProcessNeeds = {
+  /** Where coturn's files stand. */
+  directory: string
+  /** Directories that are searched for turnserver. */
+  programPath: readonly string[]
+  /** May coturn be installed where it is missing? */
+  mayInstall: boolean
+  log: Log
+}
+type Paths = Record<'conf' | 'cert' | 'key' | 'log' | 'state', string>
+type Running = { pid: number, startTicks: string }
+
+const POLL_MS = 50
+/** From 4.6.2 on coturn takes seconds to end after SIGTERM, and saves nothing in them. */
+const PATIENCE_MS = 800
+
+export function createProcessDriver (needs: ProcessNeeds): Driver {
+  const directory = resolvePath(needs.directory)
+  const paths: Paths = { conf: `${directory}/turnserver.conf`, cert: `${directory}/cert.pem`, key: `${directory}/key.pem`, log: `${directory}/turnserver.log`, state: `${directory}/turnserver.json` }
+  let program = ''
+  let running: Running | null = null
+  let stopWatching = (): void => {}
+
+  const watch = (found: Running, events: DriverEvents): void => {
+    running = found
+    const stopLog = followLog(paths.log, events.onLogLine)
+    const timer = setInterval(() => {
+      if (startTicksOf(found.pid) === found.startTicks) return
+      stopWatching()
+      running = null
+      events.onExit(new TurnpikeError('relay-stopped', `turnserver (pid ${found.pid}) has ended`))
+    }, POLL_MS)
+    stopWatching = () => {
+      clearInterval(timer)
+      stopLog()
+      stopWatching = () => {}
+    }
+  }
+
+  return {
+    kind: 'process',
+    prepare: async () => {
+      program = findProgram(needs.programPath) ?? install(needs)
+      return await inspect(program, paths)
+    },
+    start: async (launch, events) => {
+      const { adopted, ...found } = await takeOverOrStart(launch, program, directory, paths)
+      watch(found, events)
+      return { adopted }
+    },
+    stop: async deadlineMs => {
+      stopWatching()
+      const pids = new Set([...(running === null ? [] : [running.pid]), ...pidsWithArgument(paths.conf)])
+      running = null
+      await Promise.all([...pids].map(pid => end(pid, Math.min(PATIENCE_MS, deadlineMs / 2))))
+      rmSync(paths.state, { force: true })
+    },
+    release: () => stopWatching(),
+  }
+}
+
+async function takeOverOrStart (launch: Launch, program: string, directory: string, paths: Paths): Promise<Running & { adopted: boolean }> {
+  mkdirSync(directory, { recursive: true, mode: 0o700 })
+  const digest = digestOf(launch, program)
+  const found = findRunning(paths)
+  if (found?.digest === digest) return { pid: found.pid, startTicks: found.startTicks, adopted: true }
+  for (const pid of pidsWithArgument(paths.conf)) await end(pid, PATIENCE_MS)
+  await requireFreePorts(launch.listen)
+  writeFiles(launch, paths)
+  const started = launchProgram(program, paths)
+  writeFileSync(paths.state, JSON.stringify({ ...started, digest }), { mode: 0o600 })
+  return { ...started, adopted: false }
+}
+
+function findProgram (programPath: readonly string[]): string | null {
+  return programPath.map(directory => `${directory}/turnserver`).find(path => {
+    try {
+      accessSync(path, constants.X_OK)
+      return statSync(path).isFile()
+    } catch {
+      return false
+    }
+  }) ?? null
+}
+
+function install ({ programPath, mayInstall, log }: ProcessNeeds): string {
+  const missing = `turnserver is not in ${programPath.join(':') || 'an empty PATH'}`
+  if (!mayInstall) throw new TurnpikeError('relay-program-missing', missing)
+  const reason = whyNotInstallable()
+  if (reason !== null) throw new TurnpikeError('relay-program-missing', `${missing}, and it is not installed by itself because ${reason}`)
+  installCoturn(log)
+  const program = findProgram(programPath)
+  if (program === null) throw new TurnpikeError('relay-program-missing', `${missing}, although the package coturn is installed`)
+  return program
+}
+
+async function inspect (program: string, { cert, key }: Paths): Promise<Prepared> {
+  const { stdout } = await promisify(execFile)(program, ['--version'], { timeout: 5000 })
+    .catch((error: unknown) => { throw new TurnpikeError('relay-program-missing', `${program} --version failed: ${(error as Error).message}`, { cause: error }) })
+  const version = parseVersion(stdout)
+  if (version === null) throw new TurnpikeError('relay-program-refused', `${program} does not tell a version`)
+  const refusal = refusalOf(version)
+  if (refusal !== null) throw new TurnpikeError('relay-program-refused', `coturn ${version.join('.')}: ${refusal}`)
+  return { version: version.join('.'), certPath: cert, keyPath: key, runAs: lesserUser()?.names ?? null }
+}
+
+/** Debian's package makes the user turnserver; every system has nobody. */
+function lesserUser (): { names: { user: string, group: string }, uid: number, gid: number } | null {
+  if (process.getuid?.() !== 0) return null
+  const lines = (file: string): string[][] => readFileSync(file, 'utf8').split('\n').map(line => line.split(':'))
+  const [users, groups] = [lines('/etc/passwd'), lines('/etc/group')]
+  for (const name of ['turnserver', 'nobody']) {
+    const user = users.find(columns => columns[0] === name)
+    const group = groups.find(columns => columns[2] === user?.[3])
+    if (user !== undefined && group !== undefined) return { names: { user: name, group: group[0] ?? name }, uid: Number(user[2]), gid: Number(user[3]) }
+  }
+  return null
+}
+
+function writeFiles ({ conf, tls }: Launch, paths: Paths): void {
+  const write = (path: string, text: string): void => {
+    // A file keeps the mode that it has, so an older one with another mode goes first.
+    rmSync(path, { force: true })
+    writeFileSync(path, text, { mode: 0o600 })
+  }
+  write(paths.conf, conf)
+  if (tls === null) return
+  write(paths.cert, tls.cert)
+  write(paths.key, tls.key)
+  // coturn reads them again at SIGUSR2, when it is root no more.
+  const lesser = lesserUser()
+  if (lesser !== null) [paths.cert, paths.key].forEach(path => chownSync(path, lesser.uid, lesser.gid))
+}
+
+function launchProgram (program: string, paths: Paths): Running {
+  // A file, because a pipe would break with us and take coturn with it; for appending, because followLog empties it.
+  const output = openSync(paths.log, 'a', 0o600)
+  const child = spawn(program, ['-c', paths.conf], { detached: true, stdio: ['ignore', output, output], cwd: '/', env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' } })
+  closeSync(output)
+  child.on('error', () => {})
+  child.unref()
+  if (child.pid === undefined) throw new TurnpikeError('relay-program-missing', `${program} could not be started`)
+  return { pid: child.pid, startTicks: startTicksOf(child.pid) ?? '' }
+}
+
+function findRunning (paths: Paths): (Running & { digest: string }) | null {
+  try {
+    const state = JSON.parse(readFileSync(paths.state, 'utf8')) as Running & { digest: string }
+    const isSame = startTicksOf(state.pid) === state.startTicks && pidsWithArgument(paths.conf).includes(state.pid)
+    return isSame ? state : null
+  } catch {
+    return null
+  }
+}
+
+function digestOf (launch: Launch, program: string): string {
+  const { mtimeMs } = statSync(program)
+  return createHash('sha256').update(JSON.stringify([launch, program, mtimeMs])).digest('hex')
+}
+
+/** Ends a process: asks, waits, and then does not ask any more. */
+async function end (pid: number, patienceMs: number): Promise<void> {
+  const startTicks = startTicksOf(pid)
+  const isGone = (): boolean => startTicksOf(pid) !== startTicks || startTicks === null
+  const send = (signal: 'SIGTERM' | 'SIGKILL' | 'SIGCONT'): void => {
+    if (!isGone()) process.kill(pid, signal)
+  }
+  send('SIGTERM')
+  // A process that was stopped (SIGSTOP) hears SIGTERM only when it goes on.
+  send('SIGCONT')
+  const endsAt = performance.now() + patienceMs
+  while (!isGone() && performance.now() < endsAt) await wait(POLL_MS / 5)
+  send('SIGKILL')
+  while (!isGone()) await wait(POLL_MS / 5)
+}

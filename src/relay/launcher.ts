@@ -1,0 +1,151 @@
+/** Everything between 'start it' and a coturn that runs: driver, addresses, version, configuration, and what coturn's log tells of them. */
+import { createHash } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { resolve as resolvePath } from 'node:path'
+import { TurnpikeError } from '../protocol/errors.ts'
+import { chooseDriver } from './choose-driver.ts'
+import { parseVersion, warningsOf } from './coturn-versions.ts'
+import type { Driver, Launch, Prepared } from './driver.ts'
+import type { RelayNeeds } from './needs.ts'
+import type { ProbedRelay } from './probe-target.ts'
+import { findAddresses, type Addresses } from './public-address.ts'
+import { renderTurnserverConf } from './turnserver-conf.ts'
+
+export type LauncherNeeds = RelayNeeds & {
+  relay: string
+  feed: { host: string, port: number, password: string }
+  /** A coturn was started, not taken over. */
+  onStarted: () => void
+}
+type Chosen = { driver: Driver, why: string }
+
+export class Launcher {
+  readonly #needs: LauncherNeeds
+  #feedPort: number
+  #chosen: Chosen | null = null
+  #prepared: Prepared | null = null
+  #addresses: Addresses | null = null
+  #adopted = false
+
+  constructor (needs: LauncherNeeds) {
+    this.#needs = needs
+    this.#feedPort = needs.feed.port
+  }
+
+  setFeedPort (port: number): void {
+    this.#feedPort = port
+  }
+
+  /** Starts or takes over coturn. Throws a TurnpikeError that says what is in the way. */
+  async launch (onExit: (reason: TurnpikeError) => void): Promise<void> {
+    const { config, log } = this.#needs
+    const { driver } = this.#chosen ??= await this.#choose()
+    this.#addresses ??= await this.#find(driver)
+    // Looked at anew each time: between two starts coturn may have been upgraded.
+    this.#prepared = await driver.prepare()
+    const launch = this.#launchOf(this.#prepared, this.#addresses)
+    const rejected = { line: '' }
+    const { adopted } = await driver.start(launch, {
+      onExit: reason => onExit(rejected.line === '' ? reason : new TurnpikeError('relay-config-rejected', rejected.line)),
+      onLogLine: line => this.#tell(line, rejected, onExit),
+    })
+    this.#adopted = adopted
+    if (!adopted) this.#needs.onStarted()
+    log.info({ relay: this.#needs.relay, driver: driver.kind, version: this.#prepared.version, port: config.relay.port }, adopted ? 'coturn was running and is taken over' : 'coturn is started')
+  }
+
+  async end (deadlineMs: number): Promise<void> {
+    await this.#chosen?.driver.stop(deadlineMs)
+  }
+
+  release (): void {
+    this.#chosen?.driver.release()
+  }
+
+  endpoint (): { host: string, port: number, tlsPort: number | null } {
+    const { relay } = this.#needs.config
+    return { host: this.#host(), port: relay.port, tlsPort: this.#tlsPort() }
+  }
+
+  target (): ProbedRelay {
+    const { relay } = this.#needs.config
+    const listenIp = this.#addresses?.listenIp ?? '127.0.0.1'
+    const host = relay.driver === 'external' ? this.#host() : listenIp
+    return { host, port: relay.port, tlsPort: this.#tlsPort(), address: this.#addresses?.publicIp ?? listenIp, peers: relay.peers }
+  }
+
+  describe (): { driver: Driver['kind'] | 'none', why: string, version: string | null, listenIp: string, publicAddress: string, warnings: string[] } {
+    const version = this.#prepared?.version ?? null
+    const parsed = version === null ? null : parseVersion(version)
+    return {
+      driver: this.#chosen?.driver.kind ?? 'none',
+      why: this.#chosen?.why ?? 'not chosen yet',
+      version,
+      listenIp: this.#addresses?.listenIp ?? '',
+      publicAddress: this.#addresses?.publicIp ?? '',
+      warnings: parsed === null ? [] : warningsOf(parsed),
+    }
+  }
+
+  decisions (): string[] {
+    return [...(this.#addresses?.decisions ?? []), ...(this.#adopted ? ['coturn was running already and was taken over'] : [])]
+  }
+
+  #host (): string {
+    return this.#needs.config.publicHost ?? this.#addresses?.publicHost ?? '127.0.0.1'
+  }
+
+  #tlsPort (): number | null {
+    const { relay, tls } = this.#needs.config
+    return tls.cert === undefined ? null : relay.tlsPort
+  }
+
+  async #choose (): Promise<Chosen> {
+    const { config, relay, programPath, dockerHost, installRelay, log } = this.#needs
+    const directory = resolvePath(config.dataDir, 'relay')
+    const owner = createHash('sha256').update(this.#needs.feed.password).digest('hex').slice(0, 12)
+    return await chooseDriver({ config: config.relay, relay, owner, directory, programPath, dockerHost, installRelay, log })
+  }
+
+  async #find (driver: Driver): Promise<Addresses> {
+    const { relay, publicHost = '' } = this.#needs.config
+    if (driver.kind !== 'external') return await findAddresses({ listenIp: relay.listenIp, externalIp: relay.externalIp, publicHost: this.#needs.config.publicHost, stunServers: relay.stunServers })
+    return { listenIp: publicHost, publicIp: publicHost, publicHost, source: 'configured', decisions: [`the relay ${publicHost} is run by somebody else, and only probed`] }
+  }
+
+  #launchOf ({ version, certPath, keyPath, runAs }: Prepared, { listenIp, publicIp }: Addresses): Launch {
+    const { config, secret, relay, feed } = this.#needs
+    const { cert, key } = config.tls
+    const tls = cert === undefined || key === undefined ? null : { cert: readFileSync(cert, 'utf8'), key: readFileSync(key, 'utf8') }
+    const listen = { address: listenIp, port: config.relay.port, tlsPort: this.#tlsPort() }
+    const parsed = version === null ? null : parseVersion(version)
+    if (parsed === null) return { conf: '', tls: null, listen }
+    const conf = renderTurnserverConf({
+      realm: relay,
+      secret,
+      listenIp,
+      publicIp,
+      port: config.relay.port,
+      tls: tls === null ? null : { port: config.relay.tlsPort, certPath, keyPath },
+      minPort: config.relay.minPort,
+      maxPort: config.relay.maxPort,
+      peers: config.relay.peers,
+      userQuota: config.relay.userQuota,
+      feed: { ...feed, port: this.#feedPort },
+      runAs,
+      version: parsed,
+    })
+    return { conf, tls, listen }
+  }
+
+  /** coturn's own words: a rejected option ends it, because the option may be what keeps strangers out. */
+  #tell (line: string, rejected: { line: string }, onExit: (reason: TurnpikeError) => void): void {
+    const { log, secret, feed } = this.#needs
+    const text = line.replaceAll(secret, '[secret]').replaceAll(feed.password, '[secret]').trim()
+    if (text === '') return
+    log.debug({ relay: this.#needs.relay }, `coturn: ${text}`)
+    if (!/Bad configuration format|Wrong address format/.test(text) || rejected.line !== '') return
+    rejected.line = text
+    onExit(new TurnpikeError('relay-config-rejected', text))
+  }
+}

@@ -1,0 +1,74 @@
+/** Renders turnserver.conf for the version of coturn that will read it: settings in, text out, nothing else (coturn's README.turnserver). */
+import { TurnpikeError } from '../protocol/errors.ts'
+import { linesFor, type CoturnVersion } from './coturn-versions.ts'
+import { deniedPeers, isDenied, isLoopback, type PeerPolicy } from './denied-peers.ts'
+
+export type TurnserverSettings = {
+  /** coturn's realm; ours is the relay's id. */
+  realm: string
+  secret: string
+  listenIp: string
+  /** The address that clients must use; the same as listenIp where nothing translates between them. */
+  publicIp: string
+  port: number
+  /** Null where TLS is not served. */
+  tls: { port: number, certPath: string, keyPath: string } | null
+  minPort: number
+  maxPort: number
+  peers: PeerPolicy
+  userQuota: number
+  /** Our listener that coturn reports allocations and traffic to. */
+  feed: { host: string, port: number, password: string }
+  /** The user and group that coturn changes to, where it is started as root. */
+  runAs: { user: string, group: string } | null
+  version: CoturnVersion
+}
+
+/** The whole file. Throws relay-config-rejected where a value would break out of its line. */
+export function renderTurnserverConf (settings: TurnserverSettings): string {
+  const { listenIp, publicIp, tls, feed } = settings
+  const lines = [
+    `listening-ip=${listenIp}`,
+    `relay-ip=${listenIp}`,
+    // With PUBLIC alone, coturn would refuse the private half as a peer, and two clients of this relay could not meet.
+    ...(publicIp === listenIp ? [] : [`external-ip=${publicIp}/${listenIp}`]),
+    `listening-port=${settings.port}`,
+    ...(tls === null ? ['no-tls'] : [`tls-listening-port=${tls.port}`, `cert=${tls.certPath}`, `pkey=${tls.keyPath}`]),
+    `min-port=${settings.minPort}`,
+    `max-port=${settings.maxPort}`,
+    `realm=${settings.realm}`,
+    'use-auth-secret',
+    `static-auth-secret=${settings.secret}`,
+    'fingerprint',
+    'stale-nonce=600',
+    `user-quota=${settings.userQuota}`,
+    'no-multicast-peers',
+    // RFC 6062 would let a client open TCP connections from here.
+    'no-tcp-relay',
+    ...linesFor(settings.version),
+    ...peerLines(settings),
+    `redis-statsdb="ip=${feed.host} dbname=0 port=${feed.port} password=${feed.password} connect_timeout=5"`,
+    ...(settings.runAs === null ? [] : [`proc-user=${settings.runAs.user}`, `proc-group=${settings.runAs.group}`]),
+    'log-file=stdout',
+    'simple-log',
+    'new-log-timestamp',
+    'pidfile=',
+  ]
+  for (const line of lines) requireOneLine(line)
+  return `${lines.join('\n')}\n`
+}
+
+function peerLines ({ peers, listenIp, publicIp }: TurnserverSettings): string[] {
+  const own = [...new Set([listenIp, publicIp])].filter(address => isDenied(address, peers) && !isLoopback(address))
+  return [
+    ...(peers === 'loopback' ? ['allow-loopback-peers'] : []),
+    ...deniedPeers(peers).map(({ first, last }) => `denied-peer-ip=${first === last ? first : `${first}-${last}`}`),
+    // Two peers that both use this relay meet at its own address (docs/decisions/005).
+    ...own.map(address => `allowed-peer-ip=${address}`),
+  ]
+}
+
+/** coturn reads lines of up to 1023 bytes and takes what follows a line end for the next option. */
+function requireOneLine (line: string): void {
+  if (/\p{Cc}/u.test(line) || Buffer.byteLength(line) > 1000) throw new TurnpikeError('relay-config-rejected', `the option ${line.slice(0, line.indexOf('='))} has a value that does not fit on a line`)
+}
