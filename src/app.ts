@@ -47,26 +47,20 @@ export function createApp (config: Config, world: World): App {
 
   const access = createAccess({ store, metrics, config, nowSeconds })
   const credentials = createCredentials({
-    store, metrics, ttl: config.credentials, nowSeconds,
+    store,
+    metrics,
+    nowSeconds,
+    ttl: config.credentials,
+    fixedSecret: config.relay.driver === 'external' ? config.relay.secret : undefined,
     relays: () => relay.endpoints(),
     relayDown: () => relay.health().reason,
   })
-  const relay = createRelay({
-    config, log, metrics, nowSeconds,
-    secret: config.relay.secret ?? credentials.relaySecret(),
-    programPath: world.programPath,
-    dockerHost: world.dockerHost,
-    installRelay: world.installRelay,
-    onTraffic: () => {},
-  })
-  const signaling = createSignaling({
-    limits: config.signaling, log, metrics, nowSeconds,
-    iceServersFor: grant => credentials.issueFor(grant),
-  })
-  const http = createHttp({ config, access, credentials, relay, signaling, store, metrics, logger: log, version: world.version })
+  const relay = createRelay({ ...world, config, metrics, secret: credentials.relaySecret(), onTraffic: () => {} })
+  const signaling = createSignaling({ limits: config.signaling, log, metrics, nowSeconds, iceServersFor: peer => credentials.issueFor(peer) })
+  const http = createHttp({ config, access, credentials, relay, signaling, metrics, isStoreWritable: () => store.isWritable(), logger: log, version: world.version })
 
   // HTTP first, so that a relay that needs long (an image is pulled) is told of by /readyz meanwhile.
-  const parts = [relay, signaling, http]
+  const parts = [relay, http, signaling]
   return {
     start: async () => { await startAll([signaling, http, relay]) },
     stop: async deadlineMs => {

@@ -1,0 +1,67 @@
+/** Room tokens: JWTs (RFC 7519), HS256 and nothing else, that let one peer join one room. */
+import { randomBytes } from 'node:crypto'
+import jwt from 'jsonwebtoken'
+import { isTurnpikeError, TurnpikeError } from '../protocol/errors.ts'
+import { isValidId, type Metadata, type RoomKind } from '../protocol/frames.ts'
+
+const ISSUER = 'turnpike'
+const AUDIENCE = 'turnpike:signal'
+const LEEWAY_SECONDS = 5
+/** Far beyond what a token with the most metadata has. */
+const LONGEST_TOKEN = 16_384
+
+/** What a room token allows. */
+export type Grant = {
+  project: string
+  room: string
+  peer: string
+  role: string | null
+  metadata: Metadata
+  kind: RoomKind
+  /** Most peers in the room. */
+  capacity: number
+  /** May it take over a connection with the same peer id? */
+  takeover: boolean
+  permissions: { signal: boolean, update: boolean }
+  tokenId: string
+  /** When it can no longer be used for joining, unix seconds. A peer that has joined stays. */
+  expiresAtSeconds: number
+}
+export type SigningKey = { id: string, secret: string }
+type Claims = { project: string, room: string, peer: string, role: string | null, metadata: Metadata, kind: RoomKind, capacity: number, takeover: boolean, permissions: Grant['permissions'] }
+
+/** Signs with the key; its id goes into the header so that another key can follow. */
+export function signRoomToken (grant: Omit<Grant, 'tokenId'>, key: SigningKey, nowSeconds: number): string {
+  const { expiresAtSeconds, ...claims } = grant
+  const payload = { ...claims satisfies Claims, iat: nowSeconds, exp: expiresAtSeconds, jti: randomBytes(9).toString('base64url'), iss: ISSUER, aud: AUDIENCE }
+  return jwt.sign(payload, key.secret, { algorithm: 'HS256', keyid: key.id })
+}
+
+/** Reads a token. Throws token-expired, or token-invalid with what is wrong in general terms. */
+export function readRoomToken (token: string, keys: readonly SigningKey[], nowSeconds: number): Grant {
+  if (token.length > LONGEST_TOKEN) throw new TurnpikeError('token-invalid', 'it is too long')
+  try {
+    const kid = jwt.decode(token, { complete: true })?.header.kid
+    const key = keys.find(({ id }) => id === kid)
+    if (key === undefined) throw new TurnpikeError('token-invalid', 'it was not signed here')
+    const claims = jwt.verify(token, key.secret, { algorithms: ['HS256'], issuer: ISSUER, audience: AUDIENCE, clockTolerance: LEEWAY_SECONDS, clockTimestamp: nowSeconds })
+    return grantOf(claims)
+  } catch (error) {
+    if (isTurnpikeError(error)) throw error
+    if (error instanceof jwt.TokenExpiredError) {
+      const late = Math.round(nowSeconds - error.expiredAt.getTime() / 1000)
+      throw new TurnpikeError('token-expired', `it expired ${late} s ago by this server's clock (${new Date(nowSeconds * 1000).toISOString()})`)
+    }
+    // The library's messages speak of claims, never of keys or of the token's text.
+    throw new TurnpikeError('token-invalid', error instanceof jwt.JsonWebTokenError ? error.message : 'it cannot be read')
+  }
+}
+
+/** A token that was signed by us and lacks what we write was signed by another version. */
+function grantOf (claims: unknown): Grant {
+  const { project, room, peer, role, metadata, kind, capacity, takeover, permissions, jti, exp } = claims as Claims & { jti: string, exp: number }
+  const isWhole = typeof project === 'string' && typeof room === 'string' && isValidId(room) && typeof peer === 'string' && isValidId(peer) &&
+    kind === 'mesh' && typeof capacity === 'number' && typeof permissions === 'object' && permissions !== null && typeof metadata === 'object' && metadata !== null && typeof exp === 'number'
+  if (!isWhole) throw new TurnpikeError('token-invalid', 'it lacks what this version needs')
+  return { project, room, peer, role: role ?? null, metadata, kind, capacity, takeover, permissions, tokenId: jti, expiresAtSeconds: exp }
+}

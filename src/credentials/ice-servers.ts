@@ -1,0 +1,26 @@
+/** ICE servers as browsers take them (W3C WebRTC §4.2.4, RFC 7064, RFC 7065). */
+import type { IceServer } from '../protocol/frames.ts'
+
+export type RelayEndpoint = { host: string, port: number, tlsPort: number | null }
+export const TRANSPORTS = ['udp', 'tcp', 'tls'] as const
+export type IceTransport = typeof TRANSPORTS[number]
+
+/** STUN URLs first, then TURN in the order in which they are worth trying: udp, tcp, tls. Every URL names its port. */
+export function stunUrls (relays: readonly RelayEndpoint[]): string[] {
+  return relays.map(({ host, port }) => `stun:${host}:${port}`)
+}
+
+export function turnUrls (relays: readonly RelayEndpoint[], transports: readonly IceTransport[] = TRANSPORTS): string[] {
+  return relays.flatMap(({ host, port, tlsPort }) => TRANSPORTS.filter(transport => transports.includes(transport)).flatMap(transport => {
+    if (transport === 'tls') return tlsPort === null ? [] : [`turns:${host}:${tlsPort}?transport=tcp`]
+    return [`turn:${host}:${port}?transport=${transport}`]
+  }))
+}
+
+/** One entry for STUN (left out where only relayed candidates are wanted) and one for TURN. */
+export function iceServersOf (stun: readonly string[], turn: readonly string[], login: { username: string, password: string }): IceServer[] {
+  return [
+    ...(stun.length === 0 ? [] : [{ urls: [...stun] }]),
+    ...(turn.length === 0 ? [] : [{ urls: [...turn], username: login.username, credential: login.password }]),
+  ]
+}

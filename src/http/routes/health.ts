@@ -1,0 +1,32 @@
+/** /healthz: the process is there. /readyz: the relay is proved and the store writes; and if not, why and what to do. */
+import Type from 'typebox'
+import { errorEntry, type ErrorCode } from '../../protocol/errors.ts'
+import type { Relay, RelayHealth } from '../../relay/relay.ts'
+import type { App } from '../app-type.ts'
+
+export type HealthNeeds = { relay: Pick<Relay, 'health'>, isStoreWritable: () => boolean, isStopping: () => boolean }
+
+const Finding = Type.Object({ ready: Type.Boolean(), code: Type.Optional(Type.String()), reason: Type.Optional(Type.String()), cure: Type.Optional(Type.String()) }, { additionalProperties: true })
+const Readiness = Type.Object({ ready: Type.Boolean(), relay: Finding, store: Finding })
+
+export function answerHealth (app: App, { relay, isStoreWritable, isStopping }: HealthNeeds): void {
+  app.get('/healthz', { config: { access: 'public' }, schema: { summary: 'Does the process live?', tags: ['Health'], security: [], response: { 200: Type.Object({ status: Type.Literal('ok') }) } } }, (_request, reply) => {
+    reply.header('cache-control', 'no-store').send({ status: 'ok' })
+  })
+  app.get('/readyz', { config: { access: 'public' }, schema: { summary: 'Is everything proved? If not, why, and what to do.', tags: ['Health'], security: [], response: { 200: Readiness, 503: Readiness } } }, (_request, reply) => {
+    const health = relay.health()
+    const writable = isStoreWritable()
+    const ready = health.ready && writable && !isStopping()
+    reply.code(ready ? 200 : 503).header('cache-control', 'no-store').send({ ready, relay: relayFinding(health), store: { ready: writable, ...(writable ? {} : explained('data-dir-unwritable', 'a write was tried and failed')) } })
+  })
+}
+
+/** No addresses and no paths: this answers everybody. */
+function relayFinding ({ ready, code, reason, state, driver, version, checks }: RelayHealth): { ready: boolean } {
+  const seen = checks.map(({ check, transport, result }) => ({ check, transport, result }))
+  return { ready, ...{ state, driver }, ...(version === null ? {} : { version }), ...(code === null ? {} : explained(code, reason)), ...{ checks: seen } }
+}
+
+function explained (code: ErrorCode, reason: string): { code: string, reason: string, cure: string } {
+  return { code, reason, cure: errorEntry(code).cure }
+}

@@ -1,0 +1,64 @@
+/** Reads a client's frame, and finds the bytes of its `data` so that they go on as they came (RFC 8259). */
+import { TurnpikeError } from '../protocol/errors.ts'
+
+export type Envelope = {
+  /** The frame as JSON.parse reads it. */
+  fields: Readonly<Record<string, unknown>>
+  /** The text of the value of `data`, as it was sent; undefined where there is none. */
+  data: string | undefined
+}
+
+const QUOTE = 0x22
+const BACKSLASH = 0x5C
+const OPEN = new Set([0x7B, 0x5B])
+const CLOSE = new Set([0x7D, 0x5D])
+const COMMA = 0x2C
+const COLON = 0x3A
+
+/** Throws frame-not-json. The whole frame is parsed, so that no receiver is ever sent broken JSON. */
+export function readEnvelope (text: string): Envelope {
+  let fields: unknown
+  try {
+    fields = JSON.parse(text)
+  } catch {
+    throw new TurnpikeError('frame-not-json', 'the frame cannot be read as JSON')
+  }
+  if (typeof fields !== 'object' || fields === null || Array.isArray(fields)) throw new TurnpikeError('frame-not-json', 'the frame is JSON, but no object')
+  const known = fields as Record<string, unknown>
+  if (!Object.hasOwn(known, 'data')) return { fields: known, data: undefined }
+  // A key that is written with escapes ("d\u0061ta") is not found in the text; its value is then written anew.
+  return { fields: known, data: findData(text) ?? JSON.stringify(known['data']) }
+}
+
+/** The text of the last top-level `data`, the one that JSON.parse takes. The text is known to be valid JSON. */
+function findData (text: string): string | null {
+  let found: string | null = null
+  let depth = 0
+  let key: string | null = null
+  let valueStart = -1
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at)
+    if (code === QUOTE) {
+      const end = endOfString(text, at)
+      if (depth === 1 && valueStart === -1) key = text.slice(at + 1, end)
+      at = end
+    } else if (code === COLON && depth === 1 && valueStart === -1) {
+      valueStart = at + 1
+    } else if (OPEN.has(code)) {
+      depth++
+    } else if ((code === COMMA && depth === 1) || (CLOSE.has(code) && --depth === 0)) {
+      if (key === 'data' && valueStart !== -1) found = text.slice(valueStart, at).trim()
+      valueStart = -1
+    }
+  }
+  return found
+}
+
+/** Where the string that begins here ends: the next quote with an even number of backslashes before it. */
+function endOfString (text: string, start: number): number {
+  for (let end = text.indexOf('"', start + 1); ; end = text.indexOf('"', end + 1)) {
+    let backslashes = 0
+    while (text.charCodeAt(end - 1 - backslashes) === BACKSLASH) backslashes++
+    if (backslashes % 2 === 0) return end
+  }
+}

@@ -1,0 +1,29 @@
+/** How many frames a peer may send: a token bucket that also knows when somebody does not stop. */
+
+export type RateVerdict = 'fine' | 'limited' | 'flooding'
+
+/** Frames over the rate cost too: whoever sends on regardless goes ever deeper, and at twice the burst it is a flood. */
+const FLOOD_BURSTS = 2
+
+export class RateBucket {
+  readonly #perSecond: number
+  readonly #burst: number
+  #tokens: number
+  #filledAtMs: number
+
+  constructor (perSecond: number, burst: number, nowMs: number) {
+    this.#perSecond = perSecond
+    this.#burst = burst
+    this.#tokens = burst
+    this.#filledAtMs = nowMs
+  }
+
+  take (nowMs: number): RateVerdict {
+    this.#tokens = Math.min(this.#burst, this.#tokens + (nowMs - this.#filledAtMs) / 1000 * this.#perSecond)
+    this.#filledAtMs = nowMs
+    const isFine = this.#tokens >= 1
+    this.#tokens--
+    if (isFine) return 'fine'
+    return this.#tokens < -FLOOD_BURSTS * this.#burst ? 'flooding' : 'limited'
+  }
+}

@@ -1,0 +1,120 @@
+/** The one SQLite file (node:sqlite): opened safely, migrated forward, and told apart from a damaged, newer or occupied one. */
+import { chmodSync, mkdirSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
+import { isTurnpikeError, TurnpikeError } from '../protocol/errors.ts'
+import { takeLock } from './lock.ts'
+
+/** One step of the schema. Steps run once, in the order in which they are listed, and never change once they have shipped. */
+export type Migration = { name: string, sql: string }
+
+export type Store = {
+  all<T> (sql: string, ...values: SQLInputValue[]): T[]
+  get<T> (sql: string, ...values: SQLInputValue[]): T | undefined
+  run (sql: string, ...values: SQLInputValue[]): void
+  transaction<T> (work: () => T): T
+  /** Can something be written now? Tried for real: false on a full disk or a read-only file system. */
+  isWritable (): boolean
+  close (): void
+}
+
+const OWN_MIGRATIONS: readonly Migration[] = [
+  { name: 'store: write check', sql: 'CREATE TABLE write_check (id INTEGER PRIMARY KEY, text TEXT NOT NULL) STRICT' },
+]
+
+/** Opens (or makes) the database. Throws data-dir-unwritable, data-dir-locked or store-damaged. */
+export function openStore (file: string, migrations: readonly Migration[]): Store {
+  const directory = dirname(file)
+  const releaseLock = explaining(directory, () => {
+    mkdirSync(directory, { recursive: true, mode: 0o700 })
+    return takeLock(`${directory}/turnpike.lock`)
+  })
+  try {
+    return explaining(directory, () => {
+      const database = openDatabase(file)
+      migrate(database, [...OWN_MIGRATIONS, ...migrations])
+      return storeOver(database, releaseLock)
+    })
+  } catch (error) {
+    releaseLock()
+    throw error
+  }
+}
+
+function storeOver (database: DatabaseSync, releaseLock: () => void): Store {
+  const prepared = new Map<string, StatementSync>()
+  const statement = (sql: string): StatementSync => {
+    const found = prepared.get(sql) ?? database.prepare(sql)
+    prepared.set(sql, found)
+    return found
+  }
+  const transaction: Store['transaction'] = work => {
+    database.exec('BEGIN IMMEDIATE')
+    try {
+      const result = work()
+      database.exec('COMMIT')
+      return result
+    } catch (error) {
+      if (database.isTransaction) database.exec('ROLLBACK')
+      throw error
+    }
+  }
+  return {
+    all: <T>(sql: string, ...values: SQLInputValue[]) => statement(sql).all(...values) as T[],
+    get: <T>(sql: string, ...values: SQLInputValue[]) => statement(sql).get(...values) as T | undefined,
+    run: (sql, ...values) => { statement(sql).run(...values) },
+    transaction,
+    isWritable: () => tryWriting(database, statement),
+    close: () => {
+      database.close()
+      releaseLock()
+    },
+  }
+}
+
+function tryWriting (database: DatabaseSync, statement: (sql: string) => StatementSync): boolean {
+  try {
+    statement('INSERT INTO write_check (id, text) VALUES (1, ?) ON CONFLICT (id) DO UPDATE SET text = excluded.text').run(String(performance.now()).padEnd(4096, '.'))
+    return true
+  } catch {
+    if (database.isTransaction) database.exec('ROLLBACK')
+    return false
+  }
+}
+
+function openDatabase (file: string): DatabaseSync {
+  const database = new DatabaseSync(file, { timeout: 2000, enableForeignKeyConstraints: true })
+  chmodSync(file, 0o600)
+  database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL')
+  const [check] = database.prepare('PRAGMA quick_check(1)').all() as { quick_check: string }[]
+  if (check?.quick_check !== 'ok') throw new TurnpikeError('store-damaged', `${file}: ${check?.quick_check}`)
+  return database
+}
+
+function migrate (database: DatabaseSync, migrations: readonly Migration[]): void {
+  database.exec('CREATE TABLE IF NOT EXISTS migrations (name TEXT PRIMARY KEY, position INTEGER NOT NULL) STRICT')
+  const done = new Set((database.prepare('SELECT name FROM migrations').all() as { name: string }[]).map(({ name }) => name))
+  const known = new Set(migrations.map(({ name }) => name))
+  const unknown = [...done].find(name => !known.has(name))
+  if (unknown !== undefined) throw new TurnpikeError('store-damaged', `the database was written by a newer version (it has '${unknown}')`)
+  for (const [position, { name, sql }] of migrations.entries()) {
+    if (done.has(name)) continue
+    database.exec('BEGIN IMMEDIATE')
+    database.exec(sql)
+    database.prepare('INSERT INTO migrations (name, position) VALUES (?, ?)').run(name, position)
+    database.exec('COMMIT')
+  }
+}
+
+/** Turns what the file system and SQLite say into errors with a cure. */
+function explaining<T> (directory: string, work: () => T): T {
+  try {
+    return work()
+  } catch (error) {
+    if (isTurnpikeError(error)) throw error
+    const { message, code = '', errcode } = error as NodeJS.ErrnoException & { errcode?: number }
+    // SQLITE_CORRUPT and SQLITE_NOTADB; everything else that stops an open or a first write is about writing.
+    const isDamaged = errcode !== undefined && ((errcode & 0xFF) === 11 || (errcode & 0xFF) === 26)
+    throw new TurnpikeError(isDamaged ? 'store-damaged' : 'data-dir-unwritable', `${directory}: ${message}${code === '' || message.includes(code) ? '' : ` (${code})`}`, { cause: error })
+  }
+}
