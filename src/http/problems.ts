@@ -27,7 +27,7 @@ export function answerWithProblems (app: App, bodyLimitBytes: number): void {
   app.setErrorHandler((error: FastifyError, request, reply) => {
     const ours = translate(error, request, bodyLimitBytes)
     const problem = problemOf(ours, request.id)
-    if (problem.status >= 500 && problem.code === 'internal') request.log.error({ requestId: request.id, err: error }, 'a request failed on our side')
+    if (problem.status >= 500 && problem.code === 'internal') request.log.error({ err: error }, 'a request failed on our side')
     return send(reply, problem, isTurnpikeError(ours) ? ours.retryAfterSeconds : undefined)
   })
   app.setNotFoundHandler((request, reply) => {

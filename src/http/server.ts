@@ -1,6 +1,6 @@
 /** The door of HTTP: one Fastify, its limits, its hooks and the list of its routes; and the listener of the metrics. */
 import { TypeBoxValidatorCompiler } from '@fastify/type-provider-typebox'
-import Fastify, { type FastifyBaseLogger } from 'fastify'
+import Fastify, { LogController, type FastifyBaseLogger } from 'fastify'
 import { randomBytes } from 'node:crypto'
 import type { Access } from '../access/access.ts'
 import type { Config } from '../config/schema.ts'
@@ -73,7 +73,7 @@ async function buildApp (needs: HttpNeeds, isStopping: () => boolean): Promise<A
   const { config, logger, version } = needs
   const app: App = Fastify({
     loggerInstance: logger,
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'requestId' }),
     bodyLimit: BODY_LIMIT_BYTES,
     ...TIMEOUTS,
     trustProxy: config.http.trustProxy.length === 0 ? false : [...config.http.trustProxy],

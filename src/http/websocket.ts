@@ -56,7 +56,7 @@ function attach (ws: WebSocket, request: FastifyRequest, signaling: Pick<Signali
   ws.on('pong', () => events.onPong())
   ws.on('close', code => events.onClose(code))
   // 'close' follows, with the code that ws sent (1009 for a frame that is too large, 1007 for broken UTF-8).
-  ws.on('error', error => request.log.debug({ requestId: request.id, reason: error.message }, 'a signaling socket failed'))
+  ws.on('error', error => request.log.debug({ reason: error.message }, 'a signaling socket failed'))
 }
 
 function socketOver (ws: WebSocket, tcp: TcpSocket): Socket {

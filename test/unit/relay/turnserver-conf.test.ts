@@ -1,0 +1,44 @@
+import { readFileSync } from 'node:fs'
+import { expect, test } from 'vitest'
+import { renderTurnserverConf, type TurnserverSettings } from '../../../src/relay/turnserver-conf.ts'
+
+const settings: TurnserverSettings = {
+  realm: 'turnpike',
+  secret: 'a-secret-of-the-fixture',
+  listenIp: '10.0.0.5',
+  publicIp: '198.51.100.7',
+  port: 3478,
+  tls: { port: 5349, certPath: '/etc/turnpike/cert.pem', keyPath: '/etc/turnpike/key.pem' },
+  minPort: 49160,
+  maxPort: 51159,
+  peers: 'internet',
+  userQuota: 24,
+  feed: { host: '127.0.0.1', port: 6390, password: 'feed-password' },
+  runAs: { user: 'turnserver', group: 'turnserver' },
+  version: [4, 6, 1],
+}
+
+test.each([['4.6.1', [4, 6, 1]], ['4.18.0', [4, 18, 0]]] as const)('the file for coturn %s is the one that was looked at', (name, version) => {
+  expect(renderTurnserverConf({ ...settings, version })).toBe(readFileSync(`test/fixtures/conf/coturn-${name}.conf`, 'utf8'))
+})
+
+test('an address that is nobody else\'s is not mapped, and without a certificate there is no TLS', () => {
+  const conf = renderTurnserverConf({ ...settings, publicIp: '10.0.0.5', tls: null })
+  expect(conf).not.toMatch(/external-ip|tls-listening-port|cert=/)
+  expect(conf).toMatch(/^no-tls$/m)
+})
+
+test('loopback is opened only by its name, and never as the relay\'s own address', () => {
+  expect(renderTurnserverConf({ ...settings, listenIp: '127.0.0.1', publicIp: '127.0.0.1' })).not.toMatch(/allow-loopback-peers|allowed-peer-ip/)
+  expect(renderTurnserverConf({ ...settings, listenIp: '127.0.0.1', publicIp: '127.0.0.1', peers: 'loopback' })).toMatch(/^allow-loopback-peers$/m)
+})
+
+test('no rule is in CIDR form, which 4.6.1 would leave out', () => {
+  const rules = renderTurnserverConf(settings).split('\n').filter(line => line.startsWith('denied-peer-ip='))
+  expect(rules.length).toBeGreaterThan(20)
+  expect(rules.filter(rule => rule.includes('/'))).toEqual([])
+})
+
+test.each(['a\nno-auth', 'a\u0000b', 'x'.repeat(1001)])('a value that would break out of its line is refused (%#)', secret => {
+  expect(() => renderTurnserverConf({ ...settings, secret })).toThrow(expect.objectContaining({ code: 'relay-config-rejected', message: expect.not.stringContaining(secret) }))
+})

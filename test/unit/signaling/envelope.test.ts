@@ -1,0 +1,38 @@
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { readEnvelope } from '../../../src/signaling/envelope.ts'
+
+test.each([
+  ['{"type":"signal","to":"bob","data":{"a":1}}', '{"a":1}'],
+  ['{"data": [1, 2 ,3] ,"to":"bob"}', '[1, 2 ,3]'],
+  ['{ "x" : {"data":1}, "data" : "}" }', '"}"'],
+  ['{"data":"a\\"b\\\\","to":"data"}', '"a\\"b\\\\"'],
+  ['{"data":1,"data":2}', '2'],
+  ['{"d\\u0061ta":{"n":1e2}}', '{"n":100}'],
+  ['{"to":"data","data":12345678901234567890.10}', '12345678901234567890.10'],
+  ['{"data":"\\ud83d\\ude00 \\u00e9"}', '"\\ud83d\\ude00 \\u00e9"'],
+  ['{"data":null}', 'null'],
+  ['{"a":[{"data":1}],"data":{"data":[{}]}}', '{"data":[{}]}'],
+])('%s carries %s', (text, data) => {
+  expect(readEnvelope(text).data).toBe(data)
+})
+
+test('a frame without data has none', () => {
+  expect(readEnvelope('{"type":"leave"}').data).toBeUndefined()
+  expect(readEnvelope('{"a":{"data":1}}').data).toBeUndefined()
+})
+
+test.each(['', '{', '{"data":}', '{"data":1}}', '[]', '1', 'null', '"x"', '{"data":01}', '{"data":\'x\'}', '{"a":1,}'])('%j is refused', text => {
+  expect(() => readEnvelope(text)).toThrow(expect.objectContaining({ code: 'frame-not-json' }))
+})
+
+test('for any JSON in any spelling, data goes on as the very text it was, and means the same', () => {
+  const space = fc.constantFrom('', ' ', '\n', '\t ')
+  const key = fc.constantFrom('data', 'to', 'type', 'cid', 'x', 'da"ta', 'data\\')
+  const member = fc.tuple(key, fc.json(), space, space, space)
+  fc.assert(fc.property(fc.array(member, { maxLength: 6 }), space, (members, outer) => {
+    const text = `${outer}{${members.map(([name, value, a, b, c]) => `${a}${JSON.stringify(name)}${b}:${c}${value}${a}`).join(',')}}${outer}`
+    const last = members.filter(([name]) => name === 'data').at(-1)
+    expect(readEnvelope(text).data).toBe(last?.[1].trim())
+  }), { numRuns: 5000 })
+})
