@@ -49,7 +49,7 @@ export class Supervisor {
     return this.#status
   }
 
-  /** Begins; resolves when the relay is ready, or has failed for the first time, or after the deadline (ms). */
+  /** Begins; resolves when the relay is ready, or has failed or ended for the first time, or after the deadline (ms). */
   async start (deadlineMs: number): Promise<void> {
     const settled = new Promise<void>(resolve => { this.#settled = resolve })
     this.#stopping = false
@@ -133,7 +133,7 @@ export class Supervisor {
     const now = this.#needs.nowSeconds()
     this.#status = { ...before, state, code, reason, checks, since: state === before.state ? before.since : now, lastReadyAt: isReady(state) ? now : before.lastReadyAt }
     this.#needs.onChange(this.#status)
-    if (isReady(state) || state === 'failed') this.#settled()
+    if (isReady(state) || state === 'failed' || state === 'restarting') this.#settled()
   }
 
   async #pause (ms: number): Promise<void> {

@@ -33,7 +33,8 @@ export function renderTurnserverConf (settings: TurnserverSettings): string {
     // With PUBLIC alone, coturn would refuse the private half as a peer, and two clients of this relay could not meet.
     ...(publicIp === listenIp ? [] : [`external-ip=${publicIp}/${listenIp}`]),
     `listening-port=${settings.port}`,
-    ...(tls === null ? ['no-tls'] : [`tls-listening-port=${tls.port}`, `cert=${tls.certPath}`, `pkey=${tls.keyPath}`]),
+    // Named as empty, because 4.18 looks for files of its own choice otherwise, and warns that it finds none.
+    ...(tls === null ? ['no-tls', 'cert=', 'pkey='] : [`tls-listening-port=${tls.port}`, `cert=${tls.certPath}`, `pkey=${tls.keyPath}`]),
     `min-port=${settings.minPort}`,
     `max-port=${settings.maxPort}`,
     `realm=${settings.realm}`,

@@ -1,11 +1,30 @@
 /** Tries the relay's ports before coturn does: coturn logs a failed bind and goes on without the port. */
 import { createSocket } from 'node:dgram'
 import { createServer, isIPv6 } from 'node:net'
-import { TurnpikeError } from '../../protocol/errors.ts'
+import { setTimeout as wait } from 'node:timers/promises'
+import { isTurnpikeError, TurnpikeError } from '../../protocol/errors.ts'
 import { holderOfPort } from './process-table.ts'
 
+type Listen = { address: string, port: number, tlsPort: number | null }
+
+/** A coturn that has just ended still holds its ports until the last of its threads has gone. */
+const PATIENCE_MS = 500
+const PAUSE_MS = 25
+
 /** Throws relay-port-busy or relay-address-wrong, saying which port or address, and who holds it where that can be seen. */
-export async function requireFreePorts ({ address, port, tlsPort }: { address: string, port: number, tlsPort: number | null }): Promise<void> {
+export async function requireFreePorts (listen: Listen): Promise<void> {
+  const endsAt = performance.now() + PATIENCE_MS
+  for (;;) {
+    try {
+      return await tryPorts(listen)
+    } catch (error) {
+      if (!(isTurnpikeError(error) && error.code === 'relay-port-busy') || performance.now() > endsAt) throw error
+      await wait(PAUSE_MS)
+    }
+  }
+}
+
+async function tryPorts ({ address, port, tlsPort }: Listen): Promise<void> {
   await bindUdp(address, port).catch((error: unknown) => { throw explained(error, 'udp', address, port) })
   for (const tcpPort of tlsPort === null ? [port] : [port, tlsPort]) {
     await bindTcp(address, tcpPort).catch((error: unknown) => { throw explained(error, 'tcp', address, tcpPort) })

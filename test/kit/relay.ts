@@ -1,0 +1,60 @@
+/** The relay through its own door, on loopback and free ports, ended with the test. */
+import { readFileSync } from 'node:fs'
+import { onTestFinished } from 'vitest'
+import { loadConfig } from '../../src/config/load.ts'
+import { createMetrics, type Metrics } from '../../src/metrics/metrics.ts'
+import { createRelay, type Relay, type TrafficEvent } from '../../src/relay/relay.ts'
+import { loopbackSettings } from './app.ts'
+
+export type TestRelay = Relay & { settings: Record<string, string>, metrics: Metrics, traffic: TrafficEvent[], log: string[], port: number, secret: string, feedFile (): { port: number, password: string } }
+export const RELAY_SECRET = 'secret-of-a-relay-in-a-test'
+
+/** Made, not started. With the settings of an earlier one it is the next control plane of the same relay. */
+export async function makeRelay (more: Record<string, string> = {}, world: { programPath?: string[], dockerHost?: string } = {}): Promise<TestRelay> {
+  const settings = { ...await loopbackSettings(), TURNPIKE_RELAY_PROBE_SECONDS: '1', ...more }
+  const { config, problems } = loadConfig({ env: settings, readFile: path => readFileSync(path, 'utf8') })
+  if (problems.length > 0) throw new Error(JSON.stringify(problems))
+  const metrics = createMetrics()
+  const traffic: TrafficEvent[] = []
+  const log: string[] = []
+  const write = (fields: object, message: string): void => { log.push(`${message} ${JSON.stringify(fields)}`) }
+  const relay = createRelay({
+    config,
+    secret: RELAY_SECRET,
+    log: { debug: write, info: write, warn: write, error: write },
+    metrics,
+    nowSeconds: () => Math.floor(Date.now() / 1000),
+    programPath: world.programPath ?? (process.env['PATH'] ?? '').split(':'),
+    dockerHost: world.dockerHost,
+    installRelay: false,
+    onTraffic: event => traffic.push(event),
+  })
+  let ended = false
+  onTestFinished(async () => {
+    if (!ended) await relay.stop(2000)
+  })
+  return {
+    ...relay,
+    stop: async deadlineMs => {
+      ended = true
+      await relay.stop(deadlineMs)
+    },
+    release: async () => {
+      ended = true
+      await relay.release()
+    },
+    settings,
+    metrics,
+    traffic,
+    log,
+    port: config.relay.port,
+    secret: RELAY_SECRET,
+    feedFile: () => JSON.parse(readFileSync(`${config.dataDir}/relay/feed.json`, 'utf8')) as { port: number, password: string },
+  }
+}
+
+/** The value of a sample line of the metrics, or undefined. */
+export async function sample (metrics: Pick<Metrics, 'render'>, line: string): Promise<number | undefined> {
+  const found = (await metrics.render()).text.split('\n').find(text => text.startsWith(line))
+  return found === undefined ? undefined : Number(found.split(' ').at(-1))
+}
