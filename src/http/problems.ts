@@ -24,12 +24,7 @@ export function problemOf (error: unknown, instance: string): Problem {
 
 /** Installs the answers to errors and to addresses that nobody answers. */
 export function answerWithProblems (app: App, bodyLimitBytes: number): void {
-  app.setErrorHandler((error: FastifyError, request, reply) => {
-    const ours = translate(error, request, bodyLimitBytes)
-    const problem = problemOf(ours, request.id)
-    if (problem.status >= 500 && problem.code === 'internal') request.log.error({ err: error }, 'a request failed on our side')
-    return send(reply, problem, isTurnpikeError(ours) ? ours.retryAfterSeconds : undefined)
-  })
+  app.setErrorHandler((error: FastifyError, request, reply) => answerError(error, request, reply, bodyLimitBytes))
   app.setNotFoundHandler((request, reply) => {
     const path = request.url.replace(/\?.*$/, '')
     const allowed = (['GET', 'POST', 'PUT', 'PATCH', 'DELETE'] as const).filter(method => app.findRoute({ method, url: path }) !== null)
@@ -38,6 +33,14 @@ export function answerWithProblems (app: App, bodyLimitBytes: number): void {
     }
     return send(reply, problemOf(new TurnpikeError('not-found', `nothing answers ${request.method} ${path.slice(0, 200)}`), request.id))
   })
+}
+
+/** Answers one error. Fastify calls it by itself for requests that reach no route at all. */
+export function answerError (error: FastifyError, request: FastifyRequest, reply: FastifyReply, bodyLimitBytes: number): FastifyReply {
+  const ours = translate(error, request, bodyLimitBytes)
+  const problem = problemOf(ours, request.id)
+  if (problem.code === 'internal') request.log.error({ err: error }, 'a request failed on our side')
+  return send(reply, problem, isTurnpikeError(ours) ? ours.retryAfterSeconds : undefined)
 }
 
 function send (reply: FastifyReply, problem: Problem, retryAfterSeconds?: number): FastifyReply {

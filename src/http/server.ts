@@ -15,7 +15,7 @@ import { authenticateRequests } from './authenticate.ts'
 import { createMetricsListener } from './metrics-listener.ts'
 import { observeRequests } from './observe.ts'
 import { collectOpenapi, serveOpenapi } from './openapi.ts'
-import { answerWithProblems } from './problems.ts'
+import { answerError, answerWithProblems } from './problems.ts'
 import { callPage } from './routes/call.ts'
 import { issueCredentials } from './routes/credentials.ts'
 import { answerHealth } from './routes/health.ts'
@@ -81,6 +81,7 @@ async function buildApp (needs: HttpNeeds, isStopping: () => boolean): Promise<A
     requestIdHeader: false,
     forceCloseConnections: 'idle',
     routerOptions: { maxParamLength: 1024 },
+    frameworkErrors: (error, request, reply) => answerError(error, request, reply as never, BODY_LIMIT_BYTES),
   })
   app.setValidatorCompiler(TypeBoxValidatorCompiler)
   answerWithProblems(app, BODY_LIMIT_BYTES)

@@ -1,5 +1,5 @@
 /** The whole app in this process, on free ports and loopback, closed with the test. */
-import { onTestFinished } from 'vitest'
+import { whenDone } from './cleanup.ts'
 import { createApp, type App } from '../../src/app.ts'
 import { createLogger } from '../../src/cli/logger.ts'
 import { loadConfig } from '../../src/config/load.ts'
@@ -47,7 +47,7 @@ export async function startApp (settings: Record<string, string> = {}, world: { 
     stopped = true
     await app.stop(deadlineMs)
   }
-  onTestFinished(() => stop(2000))
+  whenDone(() => stop(2000))
   await app.start()
   const { apiKey, adminKey } = app.firstKeys()
   return {

@@ -4,11 +4,11 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { onTestFinished } from 'vitest'
+import { whenDone } from './cleanup.ts'
 
 export function scratchDirectory (): string {
   const directory = mkdtempSync(join(tmpdir(), 'turnpike-test-'))
-  onTestFinished(() => rmSync(directory, { recursive: true, force: true }))
+  whenDone(() => rmSync(directory, { recursive: true, force: true }))
   return directory
 }
 
