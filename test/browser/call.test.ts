@@ -1,0 +1,160 @@
+/** Two people, a real Chromium, the real server, a real relay: what they see, and which way it goes. */
+import type { Page } from 'playwright-core'
+import { beforeAll, expect, test } from 'vitest'
+import { startApp, type TestApp } from '../kit/app.ts'
+import { launchBrowser } from '../kit/browser.ts'
+import { cleanUpAfterFile } from '../kit/cleanup.ts'
+import { scratchDirectory, selfMadeCertificate, until } from '../kit/files.ts'
+
+cleanUpAfterFile()
+let app: TestApp
+beforeAll(async () => {
+  const { cert, key } = selfMadeCertificate(scratchDirectory())
+  app = await startApp({ TURNPIKE_TLS_CERT: cert, TURNPIKE_TLS_KEY: key })
+})
+
+let rooms = 0
+type Seen = { local: string, remote: string, protocol: string, framesDecoded: number, dataOpen: boolean }
+
+/** Keeps every connection that a page makes where the test can look at it. */
+async function openPage (page: Page, path: string): Promise<Page> {
+  await page.addInitScript(() => {
+    const made: RTCPeerConnection[] = []
+    Object.assign(globalThis, { made })
+    globalThis.RTCPeerConnection = class extends RTCPeerConnection {
+      constructor (configuration?: RTCConfiguration) {
+        super(configuration)
+        made.push(this)
+      }
+    }
+  })
+  await page.goto(app.url() + path)
+  await page.waitForSelector('body[data-media]')
+  return page
+}
+
+/** What getStats says of the connection in use; nothing of ours reads it. */
+async function seen (page: Page): Promise<Seen> {
+  return await page.evaluate(async () => {
+    const connection = (globalThis as unknown as { made: RTCPeerConnection[] }).made.at(-1)
+    const report = await connection?.getStats()
+    const all = [...(report as unknown as Map<string, Record<string, unknown>>).values()]
+    const pair = all.find(({ id }) => id === all.find(({ type }) => type === 'transport')?.['selectedCandidatePairId'])
+    const find = (id: unknown): Record<string, unknown> => all.find(stats => stats['id'] === id) ?? {}
+    const video = all.find(({ type, kind }) => type === 'inbound-rtp' && kind === 'video')
+    const local = find(pair?.['localCandidateId'])
+    return { local: String(local['candidateType']), remote: String(find(pair?.['remoteCandidateId'])['candidateType']), protocol: String(local['relayProtocol'] ?? local['protocol']), framesDecoded: Number(video?.['framesDecoded'] ?? 0), dataOpen: all.some(({ type, state }) => type === 'data-channel' && state === 'open') }
+  })
+}
+
+async function joined (pages: Page[]): Promise<void> {
+  for (const page of pages) {
+    await page.click('#join button')
+    await page.waitForSelector('body[data-state=waiting], body[data-state=connecting], body[data-state=connected]')
+  }
+  for (const page of pages) await page.waitForSelector('body[data-state=connected]', { timeout: 20_000 })
+}
+
+test.each(['udp', 'tcp', 'tls'])('a fake-media call flows over the relay alone, over %s, and the page says so', async transport => {
+  const browser = await launchBrowser({ flags: ['--ignore-certificate-errors'] })
+  const context = await browser.newContext()
+  const room = `/call/relay-${++rooms}?relay=${transport}`
+  const pages = [await openPage(await context.newPage(), room), await openPage(await context.newPage(), room)]
+  await joined(pages)
+  for (const page of pages) {
+    await until('pictures arrive', async () => (await seen(page)).framesDecoded > 10, 20_000)
+    expect(await seen(page)).toMatchObject({ local: 'relay', remote: 'relay', protocol: transport })
+    await page.waitForSelector(`body[data-path=relay][data-transport=${transport}]`)
+    await page.waitForFunction(name => document.querySelector('.tile .path')?.textContent?.includes(`Relayed at both ends over ${name}`), transport.toUpperCase())
+    expect(await page.textContent('#status')).toBe('One other person, through the relay')
+  }
+})
+
+test('without the switch the call goes directly; with it, through the relay; names, messages and leaving are seen', async () => {
+  const browser = await launchBrowser()
+  const [ada, grace] = [await openPage(await (await browser.newContext()).newPage(), `/call/direct-${++rooms}`), await openPage(await (await browser.newContext()).newPage(), `/call/direct-${rooms}`)]
+  await ada.fill('#name', 'Ada')
+  await grace.fill('#name', 'Grace')
+  await joined([ada, grace])
+  expect(await seen(ada)).toMatchObject({ local: expect.not.stringMatching('relay'), remote: expect.not.stringMatching('relay') })
+  await ada.waitForSelector('body[data-path=direct]')
+  expect(await ada.textContent('.tile .name')).toBe('Grace')
+  await grace.fill('#text', 'Hello Ada')
+  await grace.click('#say button')
+  await ada.waitForFunction(() => document.querySelector('#messages li:not(.note)')?.textContent === 'GraceHello Ada')
+  await ada.click('#relay-now')
+  await ada.waitForSelector('body[data-state=connected][data-path=relay]', { timeout: 20_000 })
+  expect(await seen(ada)).toMatchObject({ local: 'relay' })
+  await grace.click('#leave')
+  await ada.waitForSelector('body[data-state=waiting]')
+  expect(await grace.textContent('#notice-title')).toBe('You left')
+  expect(await ada.textContent('#messages')).toContain('Grace left')
+})
+
+test('without camera and microphone it is a call of messages alone, and the page says why', async () => {
+  const browser = await launchBrowser({ camera: false })
+  const context = await browser.newContext()
+  const room = `/call/data-${++rooms}?relay=udp`
+  const pages = [await openPage(await context.newPage(), room), await openPage(await context.newPage(), room)]
+  const [one, other] = pages as [Page, Page]
+  expect(await one.getAttribute('body', 'data-media')).toBe('none')
+  expect(await one.textContent('#preview-text')).toContain('You can join with messages alone')
+  await joined(pages)
+  expect(await seen(one)).toMatchObject({ local: 'relay', remote: 'relay', dataOpen: true, framesDecoded: 0 })
+  await one.fill('#text', 'only words')
+  await one.click('#say button')
+  await other.waitForFunction(() => document.querySelector('#messages')?.textContent?.includes('only words'))
+})
+
+test('three people see two others each', async () => {
+  const browser = await launchBrowser()
+  const context = await browser.newContext()
+  const pages = await Promise.all([1, 2, 3].map(async () => await openPage(await context.newPage(), '/call/three')))
+  await joined(pages)
+  for (const page of pages) await page.waitForFunction(() => document.querySelectorAll('.tile[data-connection=connected]').length === 2)
+})
+
+test('a full room and a server that went away are said in words', async () => {
+  const own = await startApp()
+  const browser = await launchBrowser({ camera: false })
+  const page = await browser.newPage()
+  await page.goto(`${own.url()}/call/x`)
+  await page.waitForSelector('body[data-media]')
+  await page.click('#join button')
+  await page.waitForSelector('body[data-state=waiting]')
+  await own.stop(2000)
+  await page.waitForSelector('body[data-state=ended]')
+  expect(await page.textContent('#notice')).toContain('The connection to the server was lost')
+  await page.click('#again')
+  await page.waitForFunction(() => document.querySelector('#notice-title')?.textContent === 'You could not join')
+})
+
+test('pages load nothing from elsewhere, log no error, and a closed call page says so', async () => {
+  const browser = await launchBrowser()
+  const page = await browser.newPage()
+  const problems: string[] = []
+  page.on('console', message => { if (message.type() === 'error') problems.push(message.text()) })
+  page.on('pageerror', error => problems.push(error.message))
+  page.on('request', request => { if (!request.url().startsWith(app.url()) && !request.url().startsWith('data:')) problems.push(request.url()) })
+  await page.goto(`${app.url()}/`)
+  await page.fill('#room-name', 'my room')
+  await page.click('#open button')
+  await page.waitForURL('**/call/my%20room')
+  expect(await page.textContent('#room')).toBe('my room')
+  expect(problems).toEqual([])
+  const closed = await startApp({ TURNPIKE_CALL_PAGE: 'off' })
+  await page.goto(`${closed.url()}/call/x`)
+  expect(await page.textContent('h1')).toBe('The call page is closed here')
+  expect((await closed.request('/call/x/token', { method: 'POST', body: '{}' })).status).toBe(404)
+})
+
+test('tokens of the call page are for the call page, and not without end', async () => {
+  const ask = (headers: Record<string, string> = {}) => app.request('/call/x/token', { method: 'POST', body: '{}', key: null, headers })
+  expect((await ask()).status).toBe(201)
+  expect((await ask({ origin: 'https://evil.example' })).body['code']).toBe('origin-not-allowed')
+  expect((await ask({ 'sec-fetch-site': 'cross-site' })).body['code']).toBe('origin-not-allowed')
+  const answers = await Promise.all(Array.from({ length: 40 }, () => ask()))
+  const limited = answers.find(({ status }) => status === 429)
+  expect(limited?.body['code']).toBe('too-many-requests')
+  expect(Number(limited?.headers.get('retry-after'))).toBeGreaterThan(0)
+})
