@@ -11,12 +11,20 @@ export type NegotiationNeeds = {
   send (data: Description | Candidate): void
 }
 
-/** Connections that fail try another path by themselves, so many times. */
-const MOST_RESTARTS = 3
+/** Connections that fail try another path by themselves, so many times; each try takes Chromium 15 s and more. */
+const MOST_RESTARTS = 1
+
+/** An impolite side that has not offered by then is not going to: it may be a client that only answers. */
+const SILENCE_MS = 2000
 
 export class Negotiation {
   readonly connection: RTCPeerConnection
   readonly #needs: NegotiationNeeds
+  /**
+   * The polite side lets the other make the first offer: a first offer that is rolled back can leave Chromium (seen with 156)
+   * without a single candidate, and the connection in 'new' for ever.
+   */
+  #mayOffer: boolean
   #makingOffer = false
   #ignoringOffer = false
   #settingAnswer = false
@@ -25,8 +33,10 @@ export class Negotiation {
   constructor (needs: NegotiationNeeds) {
     this.#needs = needs
     this.connection = new RTCPeerConnection(this.#configuration(needs.iceServers))
+    this.#mayOffer = !needs.polite
     // An offer that fails because the connection was closed meanwhile needs no answer.
-    this.connection.onnegotiationneeded = () => { this.#offer().catch(() => {}) }
+    this.connection.onnegotiationneeded = () => { if (this.#mayOffer) this.#offer().catch(() => {}) }
+    if (needs.polite) setTimeout(() => this.#offerAfterSilence(), SILENCE_MS)
     this.connection.onicecandidate = ({ candidate }) => needs.send({ candidate: candidate?.toJSON() ?? null })
     this.connection.oniceconnectionstatechange = () => {
       const state = this.connection.iceConnectionState
@@ -66,6 +76,12 @@ export class Negotiation {
     }
   }
 
+  #offerAfterSilence (): void {
+    const { connection } = this
+    this.#mayOffer = true
+    if (connection.signalingState === 'stable' && connection.remoteDescription === null) this.#offer().catch(() => {})
+  }
+
   async #take (description: RTCSessionDescriptionInit): Promise<void> {
     const { connection } = this
     const isReady = !this.#makingOffer && (connection.signalingState === 'stable' || this.#settingAnswer)
@@ -76,6 +92,7 @@ export class Negotiation {
     this.#settingAnswer = false
     if (description.type !== 'offer') return
     await connection.setLocalDescription()
+    this.#mayOffer = true
     this.#sendDescription()
   }
 
