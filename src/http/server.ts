@@ -81,7 +81,7 @@ async function buildApp (needs: HttpNeeds, isStopping: () => boolean): Promise<A
     requestIdHeader: false,
     forceCloseConnections: 'idle',
     routerOptions: { maxParamLength: 1024 },
-    frameworkErrors: (error, request, reply) => answerError(error, request, reply as never, BODY_LIMIT_BYTES),
+    frameworkErrors: (error, request, reply) => { answerError(error, request, reply as never, BODY_LIMIT_BYTES) },
   })
   app.setValidatorCompiler(TypeBoxValidatorCompiler)
   answerWithProblems(app, BODY_LIMIT_BYTES)

@@ -47,6 +47,7 @@ export const ERRORS = {
   'relay-stopped': { status: 503, retry: 'backoff', title: 'The relay has ended', cure: 'It is started again by itself; the log says why it ended.' },
   'relay-unproven': { status: 503, retry: 'backoff', title: 'The relay did not pass its probe', cure: 'See detail for the check that failed.' },
   'relay-open': { status: 503, exit: 70, retry: 'backoff', title: 'The relay serves strangers', cure: 'It was stopped: an Allocate without credentials must be refused. Report this.' },
+  'relay-full': { status: 503, retry: 'backoff', title: 'The relay has no room for another allocation', cure: 'Wait until calls end, or open more ports: TURNPIKE_RELAY_MIN_PORT, TURNPIKE_RELAY_MAX_PORT.' },
   'relay-clock-off': { status: 503, retry: 'backoff', title: 'The clock of the relay and ours differ', cure: 'Synchronise both machines with NTP (timedatectl set-ntp true).' },
   'stun-malformed': { status: 502, retry: 'backoff', title: 'The relay sent something that is no STUN message', cure: 'Check that the address is that of a TURN server.' },
   'stun-refused': { status: 502, retry: 'backoff', title: 'The relay refused a request', cure: 'See detail for the STUN error code.' },

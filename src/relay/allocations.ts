@@ -6,7 +6,7 @@ export type Allocation = { session: string, project: string, user: string, trans
 export type TrafficEvent = { relay: string, project: string, user: string, bytesFromClient: number, bytesToClient: number, packetsFromClient: number, packetsToClient: number }
 export type AllocationsNeeds = { relay: string, metrics: Pick<Metrics, 'add' | 'set'>, onTraffic: (event: TrafficEvent) => void, isOwn: (username: string) => boolean }
 
-/** More than a relay can hold; beyond it allocations are counted but not listed. */
+/** More than a relay has ports for; beyond it only the traffic of an allocation is counted. */
 const MOST_LISTED = 65_536
 const NOTHING: Counts = { receivedPackets: 0, receivedBytes: 0, sentPackets: 0, sentBytes: 0 }
 const TRANSPORTS: readonly ClientTransport[] = ['udp', 'tcp', 'tls', 'dtls']
@@ -70,6 +70,8 @@ export class Allocations {
 
   /** The total is the truth: what no report has told yet (one can get lost while the feed restarts) is added. */
   #settle (event: FeedEvent & { kind: 'total' }): void {
+    // Its end may be what got lost.
+    this.#end(event.session)
     const allocation = this.#ended.get(event.session)
     this.#ended.delete(event.session)
     if (allocation === undefined || !allocation.isComplete) return

@@ -12,6 +12,8 @@ import { RespCommands } from './resp.ts'
 export type FeedNeeds = { host: string, password: string, log: Log, onEvent: (event: FeedEvent) => void }
 /** More than any coturn opens: one for each of its threads. */
 const MOST_CONNECTIONS = 300
+/** coturn says its password at once; whoever does not must not hold a connection. */
+const LOGIN_TIMEOUT_MS = 5000
 
 export class Feed {
   readonly #needs: FeedNeeds
@@ -35,8 +37,13 @@ export class Feed {
     }
   }
 
-  async close (): Promise<void> {
+  /** Drops what is connected: it was a coturn that has ended. */
+  disconnect (): void {
     for (const socket of this.#sockets) socket.destroy()
+  }
+
+  async close (): Promise<void> {
+    this.disconnect()
     if (this.#server.listening) await new Promise<void>(resolve => this.#server.close(() => resolve()))
   }
 
@@ -58,6 +65,7 @@ export class Feed {
     this.#sockets.add(socket)
     socket.on('close', () => this.#sockets.delete(socket))
     socket.on('error', () => {})
+    socket.setTimeout(LOGIN_TIMEOUT_MS, () => { if (!connection.isKnown) socket.destroy() })
     socket.on('data', (bytes: Buffer) => {
       try {
         const answers = commands.push(bytes).map(command => this.#answer(connection, command))

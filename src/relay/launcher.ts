@@ -17,6 +17,12 @@ export type LauncherNeeds = RelayNeeds & {
   /** A coturn was started, not taken over. */
   onStarted: () => void
 }
+/** What coturn says where it goes on without a line of its configuration, or without all of it: then it serves everybody. */
+const NOT_AS_CONFIGURED = /Bad configuration format|Wrong address (range )?format|Cannot find config file/
+/** Most of coturn's errors are refusals of single clients; they name users and addresses. */
+const OF_A_CLIENT = /user|session|peer|check_stun|remote/i
+/** For each life of coturn: whoever can make it fail must not be able to fill our log. */
+const MOST_ERRORS_WARNED = 20
 type Chosen = { driver: Driver, why: string }
 
 export class Launcher {
@@ -26,6 +32,7 @@ export class Launcher {
   #prepared: Prepared | null = null
   #addresses: Addresses | null = null
   #adopted = false
+  #isWanted = false
 
   constructor (needs: LauncherNeeds) {
     this.#needs = needs
@@ -39,15 +46,18 @@ export class Launcher {
   /** Starts or takes over coturn. Throws a TurnpikeError that says what is in the way. */
   async launch (onExit: (reason: TurnpikeError) => void): Promise<void> {
     const { config, log } = this.#needs
+    this.#isWanted = true
     const { driver } = this.#chosen ??= await this.#choose()
     this.#addresses ??= await this.#find(driver)
     // Looked at anew each time: between two starts coturn may have been upgraded.
     this.#prepared = await driver.prepare()
     const launch = this.#launchOf(this.#prepared, this.#addresses)
-    const rejected = { line: '' }
+    // All this may have taken long (an image was pulled): nothing is started that nobody will end.
+    if (!this.#isWanted) throw new TurnpikeError('shutting-down', 'stopped before coturn was started')
+    const said = { rejected: '', errors: 0 }
     const { adopted } = await driver.start(launch, {
-      onExit: reason => onExit(rejected.line === '' ? reason : new TurnpikeError('relay-config-rejected', rejected.line)),
-      onLogLine: line => this.#tell(line, rejected, onExit),
+      onExit: reason => onExit(said.rejected === '' ? reason : new TurnpikeError('relay-config-rejected', said.rejected)),
+      onLogLine: line => this.#tell(line, said, onExit),
     })
     this.#adopted = adopted
     if (!adopted) this.#needs.onStarted()
@@ -55,10 +65,12 @@ export class Launcher {
   }
 
   async end (deadlineMs: number): Promise<void> {
+    this.#isWanted = false
     await this.#chosen?.driver.stop(deadlineMs)
   }
 
   release (): void {
+    this.#isWanted = false
     this.#chosen?.driver.release()
   }
 
@@ -139,13 +151,14 @@ export class Launcher {
   }
 
   /** coturn's own words: a rejected option ends it, because the option may be what keeps strangers out. */
-  #tell (line: string, rejected: { line: string }, onExit: (reason: TurnpikeError) => void): void {
-    const { log, secret, feed } = this.#needs
+  #tell (line: string, said: { rejected: string, errors: number }, onExit: (reason: TurnpikeError) => void): void {
+    const { log, secret, feed, relay } = this.#needs
     const text = line.replaceAll(secret, '[secret]').replaceAll(feed.password, '[secret]').trim()
     if (text === '') return
-    log.debug({ relay: this.#needs.relay }, `coturn: ${text}`)
-    if (!/Bad configuration format|Wrong address format/.test(text) || rejected.line !== '') return
-    rejected.line = text
+    const isWarned = /\bERROR\b/.test(text) && !OF_A_CLIENT.test(text) && said.errors++ < MOST_ERRORS_WARNED
+    log[isWarned ? 'warn' : 'debug']({ relay }, `coturn: ${text}`)
+    if (!NOT_AS_CONFIGURED.test(text) || said.rejected !== '') return
+    said.rejected = text
     onExit(new TurnpikeError('relay-config-rejected', text))
   }
 }

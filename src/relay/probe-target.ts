@@ -16,7 +16,7 @@ export function isProbeUser (username: string): boolean {
 }
 
 /** Probes with credentials minted like any (draft-uberti-behave-turn-rest-00); never throws. */
-export async function probeOf ({ host, port, tlsPort, address, peers }: ProbedRelay, secret: string, nowSeconds: () => number): Promise<RelayCheck[]> {
+export async function probeOf ({ host, port, tlsPort, address, peers }: ProbedRelay, secret: string, nowSeconds: () => number, isAbandoned: AbortSignal): Promise<RelayCheck[]> {
   return await probeRelay({
     host,
     port,
@@ -30,5 +30,6 @@ export async function probeOf ({ host, port, tlsPort, address, peers }: ProbedRe
       ? { possible: false, reason: `the relay's own address ${address} is a forbidden peer under TURNPIKE_RELAY_PEERS=${peers}` }
       : { possible: true },
     timeoutMs: TIMEOUT_MS,
+    isAbandoned,
   })
 }

@@ -21,6 +21,8 @@ export type ProbeTarget = {
   forbiddenPeer: string
   echo: { possible: true } | { possible: false, reason: string }
   timeoutMs: number
+  /** Ends a probe whose result nobody waits for any more: its connections are closed at once. */
+  isAbandoned?: AbortSignal
 }
 type Check = RelayCheck['check']
 type Seen = { detail: string, roundTripMs?: number, leftOut?: boolean }
@@ -33,6 +35,9 @@ const ECHO_BYTES = 512
 
 /** What strangers are given by an open relay; the supervisor stops a relay whose check begins so. */
 export const SERVES_STRANGERS = 'serves strangers'
+/** What an Allocate is told by a relay that works and is full: 486 (quota), 508 (no port is free). RFC 8656 §7.2. */
+export const HAS_NO_ROOM = 'no room'
+const NO_ROOM_CODES = [486, 508]
 
 /** Runs every check over every transport side by side; never throws. No allocation is left behind. */
 export async function probeRelay (target: ProbeTarget): Promise<RelayCheck[]> {
@@ -70,13 +75,14 @@ async function probeAllocations (target: ProbeTarget, transport: TransportName, 
     const [first, second] = await Promise.all([one, other].map(client => client.allocate(target.loginFor(FAR_AHEAD_SECONDS))))
     for (const allocation of [first, second]) {
       if (allocation === undefined) throw new Error('no answer')
+      if (isRefusal(allocation) && NO_ROOM_CODES.includes(allocation.code)) throw new Error(`${HAS_NO_ROOM}: ${refused('Allocate', allocation).message}`)
       if (isRefusal(allocation)) throw refused('Allocate', allocation)
       relayed.push(allocation.relayed)
     }
     return { detail: `relays from ${relayed[0]?.address}`, roundTripMs: performance.now() - started }
   })
   const [first, second] = relayed
-  if (first === undefined || second === undefined) return [allocate, ...failedAll(['forbidden-peer', 'echo'], transport, new Error('there is no allocation to try it with'))]
+  if (first === undefined || second === undefined) return [allocate, ...untried(['forbidden-peer', 'echo'], allocate)]
   return [
     allocate,
     await check('forbidden-peer', transport, async () => {
@@ -107,6 +113,8 @@ async function relayOnce (from: TurnClient, to: TurnClient, address: Address, da
   try {
     await new Promise<void>((resolve, reject) => {
       const timer = setTimeout(() => reject(new Error(`no relayed bytes arrived within ${timeoutMs} ms`)), timeoutMs)
+      // The connections keep the process up; once they are abandoned, nothing has to.
+      timer.unref()
       stop = to.onData((_, received) => {
         if (!received.equals(data)) return
         clearTimeout(timer)
@@ -127,23 +135,31 @@ async function relayOnce (from: TurnClient, to: TurnClient, address: Address, da
  * shows a clock ahead of ours; one that ended 5 min ago and is taken shows a clock behind.
  */
 async function compareClocks (target: ProbeTarget): Promise<Seen> {
-  const isTaken = async (lifetimeSeconds: number): Promise<boolean> => {
-    return await withClient(target, 'udp', async client => !isRefusal(await client.allocate(target.loginFor(lifetimeSeconds))))
-  }
+  // A refusal for want of room tells nothing of clocks.
+  let hasRoom = true
+  const isTaken = async (lifetimeSeconds: number): Promise<boolean> => await withClient(target, 'udp', async client => {
+    const outcome = await client.allocate(target.loginFor(lifetimeSeconds))
+    if (isRefusal(outcome) && NO_ROOM_CODES.includes(outcome.code)) hasRoom = false
+    return !isRefusal(outcome)
+  })
   const minutes = CLOCK_TOLERANCE_SECONDS / 60
   const [soon, past] = await Promise.all([isTaken(CLOCK_TOLERANCE_SECONDS), isTaken(-CLOCK_TOLERANCE_SECONDS)])
   if (past) throw new Error(`the clock of the relay is at least ${minutes} min behind ours: it takes credentials that have expired`)
   if (soon) return { detail: `agrees with ours within ${minutes} min` }
-  if (await isTaken(FAR_AHEAD_SECONDS)) throw new Error(`the clock of the relay is at least ${minutes} min ahead of ours: it refuses credentials that hold`)
+  if (hasRoom && await isTaken(FAR_AHEAD_SECONDS)) throw new Error(`the clock of the relay is at least ${minutes} min ahead of ours: it refuses credentials that hold`)
   return { detail: 'cannot be told, because no credential is taken', leftOut: true }
 }
 
 async function withClient<T> (target: ProbeTarget, transport: TransportName, work: (client: TurnClient) => Promise<T>): Promise<T> {
   const port = transport === 'tls' ? target.tlsPort ?? target.port : target.port
   const client = await TurnClient.open({ transport, host: target.host, port, timeoutMs: target.timeoutMs })
+  const abandon = (): void => client.abandon()
+  target.isAbandoned?.addEventListener('abort', abandon, { once: true })
+  if (target.isAbandoned?.aborted === true) abandon()
   try {
     return await work(client)
   } finally {
+    target.isAbandoned?.removeEventListener('abort', abandon)
     await client.close()
   }
 }
@@ -155,6 +171,12 @@ async function check (name: Check, transport: TransportName, work: () => Promise
   } catch (error) {
     return failed(name, transport, error)
   }
+}
+
+/** What needs an allocation, where there is none: for want of room that tells nothing of the relay, else it fails too. */
+function untried (names: readonly Check[], { transport, detail }: RelayCheck): RelayCheck[] {
+  const checks = failedAll(names, transport, new Error('there is no allocation to try it with'))
+  return detail.startsWith(HAS_NO_ROOM) ? checks.map(check => ({ ...check, result: 'left-out' as const })) : checks
 }
 
 function failedAll (names: readonly Check[], transport: TransportName, error: unknown): RelayCheck[] {

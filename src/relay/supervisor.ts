@@ -1,14 +1,15 @@
 /** Keeps one relay running and proved: launches it, probes it, starts it again after a crash or a hang, ever later where that does not help. */
 import { isTurnpikeError, TurnpikeError, type ErrorCode } from '../protocol/errors.ts'
 import type { RelayCheck } from './driver.ts'
-import { isReady, judge, nextState, type RelayEvent, type RelayState } from './relay-states.ts'
+import { isReady, judge, nextState, type RelayEvent, type RelayState, type Verdict } from './relay-states.ts'
 
 export type SupervisorNeeds = {
   /** Starts or takes over coturn; throws a TurnpikeError where it cannot. */
   launch (onExit: (reason: TurnpikeError) => void): Promise<void>
   /** Ends coturn, with force at the end of the deadline (ms). */
   end (deadlineMs: number): Promise<void>
-  probe (): Promise<RelayCheck[]>
+  /** Never throws. It is abandoned where coturn ends meanwhile: what is then still on its way is to be closed. */
+  probe (isAbandoned: AbortSignal): Promise<RelayCheck[]>
   /** False for a relay that somebody else runs. */
   mayRestart: () => boolean
   onChange (status: Status): void
@@ -18,7 +19,8 @@ export type SupervisorNeeds = {
   probeSeconds: number
 }
 export type Status = { state: RelayState, code: ErrorCode | null, reason: string, since: number, restarts: number, checks: RelayCheck[], lastReadyAt: number | null }
-type End = { event: Extract<RelayEvent, 'exited' | 'hung' | 'unproven' | 'serves-strangers' | 'stop'>, code: ErrorCode, reason: string }
+/** How one life of coturn ended. */
+type End = { event: Extract<RelayEvent, 'launch-failed' | 'exited' | 'hung' | 'unproven' | 'serves-strangers'>, code: ErrorCode, reason: string }
 
 const RESTART_DELAYS_MS = [0, 500, 1000, 2000, 4000, 8000, 16_000, 30_000] as const
 /** A relay that was well for so long has got over what ailed it. */
@@ -35,8 +37,10 @@ export class Supervisor {
   readonly #needs: SupervisorNeeds
   #status: Status
   #attempt = 0
+  /** When this life of coturn was first proved, in Unix seconds. */
+  #provedAt: number | null = null
   #loop: Promise<void> = Promise.resolve()
-  #wake = (): void => {}
+  #interrupt = (): void => {}
   #stopping = false
   #settled: () => void = () => {}
 
@@ -60,22 +64,23 @@ export class Supervisor {
     clearTimeout(timer)
   }
 
-  /** Ends the watching. What becomes of coturn is the caller's to say. */
+  /** Ends the watching, at once but for a launch, which is not broken off. What becomes of coturn is the caller's to say. */
   async stop (): Promise<void> {
     this.#stopping = true
-    this.#wake()
+    this.#interrupt()
+    this.#settled()
     await this.#loop
     this.#apply('stop', null, 'stopped')
   }
 
   async #run (): Promise<void> {
     while (!this.#stopping) {
-      const end = await this.#launchAndWatch()
-      if (this.#stopping || end === null) return
+      const end = await this.#live()
+      if (end === null || this.#stopping) return
       const delayMs = end.event === 'serves-strangers' ? OPEN_DELAY_MS : this.#nextDelay()
-      this.#apply(end.event, end.code, end.reason)
-      if (this.#status.state === 'restarting') {
-        this.#status = { ...this.#status, restarts: this.#status.restarts + 1 }
+      const { state, restarts } = this.#apply(end.event, end.code, end.reason)
+      if (state === 'restarting') {
+        this.#status = { ...this.#status, restarts: restarts + 1 }
         this.#needs.onRestart(end.code)
       }
       if (this.#needs.mayRestart()) await this.#needs.end(KILL_DEADLINE_MS).catch(() => {})
@@ -84,36 +89,52 @@ export class Supervisor {
     }
   }
 
-  /** One life of coturn, to its end; null where it was told to stop. */
-  async #launchAndWatch (): Promise<End | null> {
-    let exited: End | null = null
+  /** One life of coturn, from its launch to its end; null where it was told to stop. */
+  async #live (): Promise<End | null> {
+    const life: { exit: End | null } = { exit: null }
+    this.#provedAt = null
     try {
-      await this.#needs.launch(reason => {
-        exited = { event: 'exited', code: reason.code, reason: reason.message }
-        this.#wake()
+      await this.#needs.launch(({ code, message }) => {
+        life.exit = { event: 'exited', code, reason: message }
+        this.#interrupt()
       })
     } catch (error) {
       const { code, message } = isTurnpikeError(error) ? error : new TurnpikeError('internal', String(error), { cause: error })
-      this.#apply('launch-failed', code, message)
-      return { event: 'unproven', code, reason: message }
+      return { event: 'launch-failed', code, reason: message }
     }
+    return await this.#watch(life)
+  }
+
+  async #watch (life: { exit: End | null }): Promise<End | null> {
     const startedAt = performance.now()
-    for (let failures = 0; !this.#stopping;) {
-      const checks = await this.#needs.probe()
-      if (exited !== null) return exited
+    for (let failures = 0; !this.#stopping && life.exit === null;) {
+      const abandoned = new AbortController()
+      const checks = await this.#unlessInterrupted(this.#needs.probe(abandoned.signal))
+      if (checks === undefined) {
+        abandoned.abort()
+        break
+      }
       const verdict = judge(checks)
       const isFirst = this.#status.state === 'starting'
       failures = verdict.event === 'probe-failed' ? failures + 1 : 0
-      if (verdict.event === 'serves-strangers') return { ...verdict, event: verdict.event, code: 'relay-open' }
+      const sinceStartMs = performance.now() - startedAt
+      const end = this.#endAfter(verdict, failures, isFirst, sinceStartMs)
+      this.#status = { ...this.#status, checks }
       // The noise of a start is not shown; a start that comes to nothing is.
-      if (!isFirst || verdict.event !== 'probe-failed') this.#apply(verdict.event, verdict.code, verdict.reason, checks)
-      else this.#status = { ...this.#status, checks }
-      if (isFirst && verdict.event === 'probe-failed' && performance.now() - startedAt > FIRST_PROOF_MS) return { event: 'unproven', code: 'relay-unproven', reason: verdict.reason }
-      if (!isFirst && failures >= FAILURES_UNTIL_HUNG) return { event: this.#needs.mayRestart() ? 'hung' : 'unproven', code: 'relay-unproven', reason: `${failures} probes in a row failed: ${verdict.reason}` }
-      await this.#pause(this.#pauseAfter(isFirst, verdict.event === 'probe-failed', performance.now() - startedAt))
-      if (exited !== null) return exited
+      if (verdict.event !== 'serves-strangers' && !(isFirst && verdict.event === 'probe-failed')) this.#apply(verdict.event, verdict.code, verdict.reason)
+      if (end !== null) return end
+      await this.#pause(this.#pauseAfter(isFirst, verdict.event === 'probe-failed', sinceStartMs))
     }
-    return null
+    return life.exit
+  }
+
+  /** Does this verdict end coturn's life? */
+  #endAfter ({ event, reason }: Verdict, failures: number, isFirst: boolean, sinceStartMs: number): End | null {
+    if (event === 'serves-strangers') return { event, code: 'relay-open', reason }
+    if (event !== 'probe-failed') return null
+    if (isFirst) return sinceStartMs > FIRST_PROOF_MS ? { event: 'unproven', code: 'relay-unproven', reason } : null
+    if (failures < FAILURES_UNTIL_HUNG) return null
+    return { event: this.#needs.mayRestart() ? 'hung' : 'unproven', code: 'relay-unproven', reason: `${failures} probes in a row failed: ${reason}` }
   }
 
   #pauseAfter (isFirst: boolean, hasFailed: boolean, sinceStartMs: number): number {
@@ -122,29 +143,37 @@ export class Supervisor {
   }
 
   #nextDelay (): number {
-    const { state, since } = this.#status
-    if (state === 'healthy' && this.#needs.nowSeconds() - since >= CALM_SECONDS) this.#attempt = 0
+    if (this.#provedAt !== null && this.#needs.nowSeconds() - this.#provedAt >= CALM_SECONDS) this.#attempt = 0
     return RESTART_DELAYS_MS[Math.min(this.#attempt++, RESTART_DELAYS_MS.length - 1)] ?? 0
   }
 
-  #apply (event: RelayEvent, code: ErrorCode | null, reason: string, checks = this.#status.checks): void {
+  #apply (event: RelayEvent, code: ErrorCode | null, reason: string): Status {
     const before = this.#status
     const state = nextState(before.state, event)
     const now = this.#needs.nowSeconds()
-    this.#status = { ...before, state, code, reason, checks, since: state === before.state ? before.since : now, lastReadyAt: isReady(state) ? now : before.lastReadyAt }
+    if (isReady(state)) this.#provedAt ??= now
+    this.#status = { ...before, state, code, reason, since: state === before.state ? before.since : now, lastReadyAt: isReady(state) ? now : before.lastReadyAt }
     this.#needs.onChange(this.#status)
     if (isReady(state) || state === 'failed' || state === 'restarting') this.#settled()
+    return this.#status
   }
 
   async #pause (ms: number): Promise<void> {
     if (this.#stopping || ms <= 0) return
-    await new Promise<void>(resolve => {
-      const timer = setTimeout(resolve, ms)
-      this.#wake = () => {
-        clearTimeout(timer)
-        resolve()
-      }
-    })
-    this.#wake = () => {}
+    let timer: NodeJS.Timeout | undefined
+    await this.#unlessInterrupted(new Promise<void>(resolve => { timer = setTimeout(resolve, ms) }))
+    clearTimeout(timer)
+  }
+
+  /** What the work comes to; undefined where coturn ended or a stop was asked for before. */
+  async #unlessInterrupted<T> (work: Promise<T>): Promise<T | undefined> {
+    try {
+      return await new Promise<T | undefined>((resolve, reject) => {
+        this.#interrupt = () => resolve(undefined)
+        work.then(resolve, reject)
+      })
+    } finally {
+      this.#interrupt = () => {}
+    }
   }
 }

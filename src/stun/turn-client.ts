@@ -24,6 +24,7 @@ export class TurnClient {
   #lastChallenge: { realm: string, nonce: string } | null = null
   #auth: Auth | null = null
   #hasAllocation = false
+  #isClosed = false
 
   private constructor (transport: Transport, timeoutMs: number) {
     this.#transport = transport
@@ -76,6 +77,7 @@ export class TurnClient {
 
   /** Sends data to a peer through the relay (Send indication, RFC 8656 §11.1). Nothing tells whether it arrived. */
   send (peer: Address, data: Buffer): void {
+    if (this.#isClosed) return
     const transactionId = randomBytes(12)
     const attributes = [xorAddress(ATTRIBUTE.xorPeerAddress, peer, transactionId), { type: ATTRIBUTE.data, value: data }]
     this.#transport.send(encode({ method: METHOD.send, class: CLASS.indication, transactionId, attributes }))
@@ -89,7 +91,15 @@ export class TurnClient {
 
   /** Releases the allocation (Refresh with lifetime 0, RFC 8656 §8) and closes the connection. Never throws. */
   async close (): Promise<void> {
-    if (this.#hasAllocation) await this.#request(METHOD.refresh, [lifetime(0)]).catch(() => {})
+    if (this.#hasAllocation) await this.#request(METHOD.refresh, [lifetime(0)]).then(() => { this.#hasAllocation = false }, () => {})
+    this.abandon()
+  }
+
+  /** Closes the connection at once: the release of an allocation is sent, and not waited for. */
+  abandon (): void {
+    if (this.#isClosed) return
+    if (this.#hasAllocation) this.#transport.send(this.#encodeRequest(METHOD.refresh, randomBytes(12), [lifetime(0)]))
+    this.#isClosed = true
     // Requests that others still wait for end now, and are not repeated on a closed connection.
     this.#waiting.forEach(settle => settle(new TurnpikeError('stun-timeout', 'the connection was closed')))
     this.#transport.close()
@@ -117,11 +127,9 @@ export class TurnClient {
   }
 
   async #exchange (method: number, attributes: Attribute[] | ((transactionId: Buffer) => Attribute[])): Promise<Message> {
+    if (this.#isClosed) throw new TurnpikeError('stun-timeout', 'the connection was closed')
     const transactionId = randomBytes(12)
-    const own = typeof attributes === 'function' ? attributes(transactionId) : attributes
-    const auth = this.#auth
-    const login = auth === null ? [] : [text(ATTRIBUTE.username, auth.username), text(ATTRIBUTE.realm, auth.realm), text(ATTRIBUTE.nonce, auth.nonce)]
-    const bytes = encode({ method, class: CLASS.request, transactionId, attributes: [...own, ...login] }, auth?.key)
+    const bytes = this.#encodeRequest(method, transactionId, typeof attributes === 'function' ? attributes(transactionId) : attributes)
     const id = transactionId.toString('hex')
     return await new Promise<Message>((resolve, reject) => {
       let repeat: NodeJS.Timeout | undefined
@@ -145,6 +153,12 @@ export class TurnClient {
       }
       sendAgainAfter(FIRST_REPEAT_MS)
     })
+  }
+
+  #encodeRequest (method: number, transactionId: Buffer, attributes: Attribute[]): Buffer {
+    const auth = this.#auth
+    const login = auth === null ? [] : [text(ATTRIBUTE.username, auth.username), text(ATTRIBUTE.realm, auth.realm), text(ATTRIBUTE.nonce, auth.nonce)]
+    return encode({ method, class: CLASS.request, transactionId, attributes: [...attributes, ...login] }, auth?.key)
   }
 
   #receive (frame: Buffer): void {

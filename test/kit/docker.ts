@@ -35,3 +35,8 @@ function startEngine (): void {
   if (child.pid === undefined) throw new Error('dockerd is missing: apt-get install docker.io (and run the tests as root)')
   child.unref()
 }
+
+/** Makes sure of `docker compose`. */
+export function requireCompose (): void {
+  execFileSync('scripts/get-docker-compose.sh', { stdio: ['ignore', 'ignore', 'inherit'] })
+}

@@ -10,7 +10,7 @@ export type TestRelay = Relay & { settings: Record<string, string>, metrics: Met
 export const RELAY_SECRET = 'secret-of-a-relay-in-a-test'
 
 /** Made, not started. With the settings of an earlier one it is the next control plane of the same relay. */
-export async function makeRelay (more: Record<string, string> = {}, world: { programPath?: string[], dockerHost?: string } = {}): Promise<TestRelay> {
+export async function makeRelay (more: Record<string, string> = {}, world: { programPath?: string[], dockerHost?: string, nowSeconds?: () => number } = {}): Promise<TestRelay> {
   const settings = { ...await loopbackSettings(), TURNPIKE_RELAY_PROBE_SECONDS: '1', ...more }
   const { config, problems } = loadConfig({ env: settings, readFile: path => readFileSync(path, 'utf8') })
   if (problems.length > 0) throw new Error(JSON.stringify(problems))
@@ -23,7 +23,7 @@ export async function makeRelay (more: Record<string, string> = {}, world: { pro
     secret: RELAY_SECRET,
     log: { debug: write, info: write, warn: write, error: write },
     metrics,
-    nowSeconds: () => Math.floor(Date.now() / 1000),
+    nowSeconds: world.nowSeconds ?? (() => Math.floor(Date.now() / 1000)),
     programPath: world.programPath ?? (process.env['PATH'] ?? '').split(':'),
     dockerHost: world.dockerHost,
     installRelay: false,

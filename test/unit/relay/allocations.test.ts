@@ -41,6 +41,15 @@ test.each([false, true])('the sums are what coturn\'s totals say (a report lost:
   expect(table.live()).toBe(0)
 })
 
+test('an allocation whose end got lost ends with its total', () => {
+  const table = follow()
+  table.publish('status', `new ${STATUS}`)
+  table.publish('traffic', 'rcvp=1, rcvb=100, sentp=1, sentb=100')
+  table.publish('total_traffic', 'rcvp=3, rcvb=300, sentp=3, sentb=300')
+  expect(table.live()).toBe(0)
+  expect(table.sum()).toMatchObject({ bytesFromClient: 300, packetsToClient: 3 })
+})
+
 test('metrics carry the project and the direction, never the user', async () => {
   const table = follow()
   wholeSession(table)

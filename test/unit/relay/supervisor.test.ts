@@ -1,6 +1,7 @@
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { TurnpikeError, type ErrorCode } from '../../../src/protocol/errors.ts'
 import type { RelayCheck } from '../../../src/relay/driver.ts'
+import { HAS_NO_ROOM } from '../../../src/relay/probe.ts'
 import { isReady, judge, nextState, RELAY_EVENTS, RELAY_STATES } from '../../../src/relay/relay-states.ts'
 import { Supervisor } from '../../../src/relay/supervisor.ts'
 
@@ -8,7 +9,7 @@ const passed: RelayCheck[] = [{ check: 'allocate', transport: 'udp', result: 'pa
 const check = (check: RelayCheck['check'], detail: string): RelayCheck[] => [{ check, transport: 'tcp', result: 'failed', detail, roundTripMs: null }]
 
 /** A supervisor whose coturn does what the test says: faults that cannot be made on demand. */
-function supervise (script: { launch?: () => void, probe?: () => RelayCheck[], mayRestart?: boolean }): { supervisor: Supervisor, log: string[], exit (): void, now: { seconds: number } } {
+function supervise (script: { launch?: () => void | Promise<void>, probe?: (isAbandoned: AbortSignal) => RelayCheck[] | Promise<RelayCheck[]>, mayRestart?: boolean }): { supervisor: Supervisor, log: string[], exit (): void, now: { seconds: number } } {
   vi.useFakeTimers()
   const log: string[] = []
   const now = { seconds: 1000 }
@@ -16,11 +17,11 @@ function supervise (script: { launch?: () => void, probe?: () => RelayCheck[], m
   const supervisor = new Supervisor({
     launch: async onExit => {
       log.push('launch')
-      script.launch?.()
+      await script.launch?.()
       exit = () => onExit(new TurnpikeError('relay-stopped', 'it ended'))
     },
     end: async () => { log.push('end') },
-    probe: async () => script.probe?.() ?? passed,
+    probe: async isAbandoned => await script.probe?.(isAbandoned) ?? passed,
     mayRestart: () => script.mayRestart ?? true,
     onChange: ({ state }) => { if (log.at(-1) !== state) log.push(state) },
     onRestart: (code: ErrorCode) => log.push(`restart: ${code}`),
@@ -45,7 +46,7 @@ test('every state answers every event with a state, and stop leads to stopped fr
     }
     expect(nextState(state, 'stop')).toBe('stopped')
   }
-  expect(looked).toBe(60)
+  expect(looked).toBe(66)
   expect(RELAY_STATES.filter(isReady)).toEqual(['healthy', 'degraded'])
 })
 
@@ -53,6 +54,9 @@ test('what the checks mean together', () => {
   expect(judge(passed).event).toBe('probe-passed')
   expect(judge(check('echo', 'no bytes'))).toMatchObject({ event: 'probe-failed', code: 'relay-unproven', reason: 'echo over tcp: no bytes' })
   expect(judge(check('clock', 'ahead'))).toMatchObject({ event: 'clock-off', code: 'relay-clock-off' })
+  const full = check('allocate', `${HAS_NO_ROOM}: Allocate was refused with 508`)
+  expect(judge([...full, ...check('clock', 'ahead')])).toMatchObject({ event: 'full', code: 'relay-full' })
+  expect(judge([...full, ...check('binding', 'no answer')])).toMatchObject({ event: 'probe-failed', reason: 'binding over tcp: no answer (and 1 more)' })
   expect(judge([...check('echo', 'x'), ...check('refuses-strangers', 'serves strangers: yes')])).toMatchObject({ event: 'serves-strangers', code: 'relay-open' })
 })
 
@@ -96,6 +100,77 @@ test('three failed probes in a row are a hang; two are not', async () => {
   await vi.advanceTimersByTimeAsync(13_000)
   expect(supervisor.status().restarts).toBe(1)
   expect(log).toContain('end')
+})
+
+test('a hang after a minute of health is mended at once too', async () => {
+  let broken = false
+  const { supervisor, log, exit, now } = supervise({ probe: () => (broken ? check('allocate', 'no answer') : passed) })
+  await supervisor.start(1000)
+  exit()
+  await vi.advanceTimersByTimeAsync(0)
+  now.seconds += 61
+  broken = true
+  await vi.advanceTimersByTimeAsync(12_500)
+  expect(supervisor.status().restarts).toBe(2)
+  expect(log.filter(entry => entry === 'launch')).toHaveLength(3)
+})
+
+test('an end in the middle of a probe does not wait for the probe, whose outcome is then nobody\'s', async () => {
+  let answer = (_: RelayCheck[]): void => {}
+  const abandoned: boolean[] = []
+  let isStuck = false
+  const { supervisor, log, exit } = supervise({
+    probe: signal => {
+      if (!isStuck) return passed
+      isStuck = false
+      signal.addEventListener('abort', () => abandoned.push(true))
+      return new Promise(resolve => { answer = resolve })
+    },
+  })
+  await supervisor.start(1000)
+  isStuck = true
+  await vi.advanceTimersByTimeAsync(10_000)
+  exit()
+  await vi.advanceTimersByTimeAsync(0)
+  expect(log.filter(entry => entry === 'launch')).toHaveLength(2)
+  expect(abandoned).toEqual([true])
+  answer(check('refuses-strangers', 'serves strangers: it does'))
+  await vi.advanceTimersByTimeAsync(0)
+  expect(supervisor.status().state).toBe('healthy')
+})
+
+test('a stop in the middle of a probe does not wait for it, and settles the start', async () => {
+  const { supervisor } = supervise({ probe: () => new Promise(() => {}) })
+  const started = supervisor.start(1000)
+  await vi.advanceTimersByTimeAsync(0)
+  await supervisor.stop()
+  await started
+  expect(supervisor.status().state).toBe('stopped')
+})
+
+test('a stop in the middle of a launch waits until there is something to end', async () => {
+  let launched = (): void => {}
+  const { supervisor, log } = supervise({ launch: () => new Promise(resolve => { launched = resolve }) })
+  const started = supervisor.start(1000)
+  const stopped = supervisor.stop().then(() => log.push('stop is over'))
+  await started
+  expect(log).not.toContain('stop is over')
+  launched()
+  await stopped
+  expect(log.slice(-2)).toEqual(['stopped', 'stop is over'])
+})
+
+test('a full relay is told and stays as it is, however long that lasts', async () => {
+  let isFull = false
+  const { supervisor, log } = supervise({ probe: () => (isFull ? check('allocate', `${HAS_NO_ROOM}: Allocate was refused with 508`) : passed) })
+  await supervisor.start(1000)
+  isFull = true
+  await vi.advanceTimersByTimeAsync(600_000)
+  expect(supervisor.status()).toMatchObject({ state: 'degraded', code: 'relay-full', restarts: 0 })
+  isFull = false
+  await vi.advanceTimersByTimeAsync(10_000)
+  expect(supervisor.status()).toMatchObject({ state: 'healthy', code: null })
+  expect(log.filter(entry => entry === 'launch' || entry === 'end')).toEqual(['launch'])
 })
 
 test('what cannot be launched is told with its code and tried again', async () => {

@@ -1,0 +1,153 @@
+/**
+ * The compose file, brought up for real with stand-in base images: a credential from it relays bytes, Prometheus sees us, and every
+ * expression of the dashboard returns data. Grafana's server cannot be had without a registry: its service is checked by
+ * `docker compose config`, its dashboard by running what it asks.
+ */
+import { execFileSync } from 'node:child_process'
+import { existsSync, readFileSync } from 'node:fs'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { isRefusal, TurnClient, type Login } from '../../src/stun/turn-client.ts'
+import { docker, requireCompose, requireDocker } from '../kit/docker.ts'
+import { freePorts, until } from '../kit/files.ts'
+import { cleanUpAfterFile } from '../kit/cleanup.ts'
+
+cleanUpAfterFile()
+const PROJECT = `turnpike-test-${process.pid}`
+let env: Record<string, string> = {}
+let base = ''
+let apiKey = ''
+
+function compose (...args: string[]): string {
+  const { PATH = '', HOME = '' } = process.env
+  // The builder that every engine has.
+  return execFileSync('docker', ['compose', '-f', 'compose/compose.yaml', '-p', PROJECT, ...args], { encoding: 'utf8', env: { PATH, HOME, DOCKER_BUILDKIT: '0', ...env }, stdio: ['ignore', 'pipe', 'pipe'], maxBuffer: 64 * 1024 * 1024 })
+}
+const logs = (): string => compose('logs', '--no-color', '--no-log-prefix', 'turnpike')
+const coturnOf = (): string => docker('ps', '-q', '--filter', `label=com.docker.compose.project=${PROJECT}`, '--filter', 'label=io.turnpike.relay')
+
+beforeAll(async () => {
+  await requireDocker('coturn', 'node', 'prometheus')
+  requireCompose()
+  const [httpPort, relayPort, tlsPort] = await freePorts(3)
+  env = { TURNPIKE_HTTP_PORT: String(httpPort), TURNPIKE_RELAY_PORT: String(relayPort), TURNPIKE_RELAY_TLS_PORT: String(tlsPort), TURNPIKE_RELAY_MIN_PORT: '22000', TURNPIKE_RELAY_MAX_PORT: '22499', TURNPIKE_RELAY_LISTEN_IP: '127.0.0.1', TURNPIKE_RELAY_PEERS: 'loopback' }
+  base = `http://127.0.0.1:${httpPort}`
+  compose('up', '-d', '--build', 'turnpike', 'prometheus')
+  await until('readyz', async () => await fetch(`${base}/readyz`).then(({ ok }) => ok, () => false), 60_000)
+  apiKey = /tpk_[\w-]+/.exec(logs())?.[0] ?? ''
+}, 600_000)
+
+afterAll(() => {
+  compose('down', '-v', '--remove-orphans', '-t', '10')
+}, 120_000)
+
+async function issue (): Promise<{ login: Login, port: number }> {
+  const answer = await fetch(`${base}/v1/turn/credentials`, { method: 'POST', headers: { authorization: `Bearer ${apiKey}` } })
+  const { username, credential } = await answer.json() as { username: string, credential: string }
+  return { login: { username, password: credential }, port: Number(env['TURNPIKE_RELAY_PORT']) }
+}
+
+/** Two allocations that relay to each other, released at the end so that what they relayed is reported. */
+async function relayBytes (transport: 'udp' | 'tcp'): Promise<number> {
+  const { login, port } = await issue()
+  const open = async (): Promise<TurnClient> => await TurnClient.open({ transport, host: '127.0.0.1', port, timeoutMs: 2000 })
+  const [one, other] = [await open(), await open()]
+  const allocations = [await one.allocate(login), await other.allocate(login)]
+  const [, target] = allocations
+  if (target === undefined || isRefusal(target)) throw new Error(JSON.stringify(allocations))
+  await one.createPermission('127.0.0.1')
+  await other.createPermission('127.0.0.1')
+  let received = 0
+  other.onData((_from, data) => { received += data.length })
+  for (let i = 0; i < 20; i++) {
+    one.send(target.relayed, Buffer.alloc(1000, i))
+    await until('it arrives', () => received === (i + 1) * 1000)
+  }
+  await Promise.all([one.close(), other.close()])
+  return received
+}
+
+test('a credential from it relays bytes over UDP and TCP', async () => {
+  expect(apiKey).not.toBe('')
+  expect(await relayBytes('udp')).toBe(20_000)
+  expect(await relayBytes('tcp')).toBe(20_000)
+})
+
+test('coturn runs beside it, started and watched through the Docker API', async () => {
+  const id = coturnOf()
+  expect(id).not.toBe('')
+  const ready = await (await fetch(`${base}/readyz`)).json() as { relay: { driver: string, version: string } }
+  expect(ready.relay).toMatchObject({ driver: 'docker', version: '4.18.0' })
+  docker('kill', '-s', 'KILL', id)
+  await until('another one runs', () => coturnOf() !== id && coturnOf() !== '')
+  await until('it is proved', async () => (await fetch(`${base}/readyz`)).ok)
+})
+
+test('Prometheus has our target up, and every expression of the dashboard returns data', async () => {
+  const query = async (expression: string): Promise<unknown[]> => {
+    const answer = await (await fetch(`http://127.0.0.1:9090/api/v1/query?query=${encodeURIComponent(expression)}`)).json() as { data?: { result: unknown[] }, error?: string }
+    if (answer.data === undefined) throw new Error(`${expression}: ${answer.error}`)
+    return answer.data.result
+  }
+  await until('the target is up', async () => JSON.stringify(await query('up{job="turnpike"}').catch(() => [])).includes('"1"'), 40_000)
+  const { panels } = JSON.parse(readFileSync('compose/grafana/dashboards/turnpike.json', 'utf8')) as { panels: { targets?: { expr: string }[] }[] }
+  const expressions = panels.flatMap(({ targets = [] }) => targets.map(({ expr }) => expr.replaceAll('$__rate_interval', '1m')))
+  expect(expressions.length).toBeGreaterThan(15)
+  let silent = expressions
+  // Something of everything: traffic, a room with a signal in it that goes nowhere, a refused request.
+  await until('every expression returns data', async () => {
+    await relayBytes('udp')
+    await visitRoom()
+    const results = await Promise.all(silent.map(async expression => ({ expression, result: await query(expression) })))
+    silent = results.filter(({ result }) => result.length === 0).map(({ expression }) => expression)
+    if (silent.length > 0) await new Promise(resolve => setTimeout(resolve, 3000))
+    return silent.length === 0
+  }, 60_000).catch(() => {})
+  expect(silent).toEqual([])
+}, 150_000)
+
+async function visitRoom (): Promise<void> {
+  const headers = { authorization: `Bearer ${apiKey}`, 'content-type': 'application/json' }
+  const sockets = await Promise.all(['a', 'b'].map(async peer => {
+    const { token, url } = await (await fetch(`${base}/v1/rooms/r/tokens`, { method: 'POST', headers, body: JSON.stringify({ peer: `${peer}${performance.now()}` }) })).json() as { token: string, url: string }
+    const socket = new WebSocket(url, ['turnpike.v1', `turnpike.token.${token}`])
+    await new Promise(resolve => socket.addEventListener('message', resolve, { once: true }))
+    return socket
+  }))
+  sockets[0]?.send('{"type":"signal","to":"*","data":1}')
+  sockets[0]?.send('{"type":"signal","to":"nobody","data":1}')
+  await new Promise(resolve => sockets[1]?.addEventListener('message', resolve, { once: true }))
+  for (const socket of sockets) socket.close()
+}
+
+test('no secret can be looked up: not in inspect, not in logs, not in the process list', async () => {
+  const id = coturnOf()
+  const conf = docker('exec', id, 'cat', '/etc/turnpike/turnserver.conf')
+  const secret = /^static-auth-secret=(.+)$/m.exec(conf)?.[1] ?? ''
+  const feed = /password=(\S+)/.exec(conf)?.[1] ?? ''
+  const { login } = await issue()
+  const own = compose('ps', '-q', 'turnpike').trim()
+  const visible = [docker('inspect', id), docker('inspect', own), docker('logs', id), logs(), execFileSync('ps', ['-eo', 'args'], { encoding: 'utf8' })].join('\n')
+  for (const found of [secret, feed, login.password]) {
+    expect(found.length).toBeGreaterThan(15)
+    expect(visible).not.toContain(found)
+  }
+})
+
+test('a restart keeps the keys, and down leaves nothing behind', async () => {
+  compose('restart', 'turnpike')
+  await until('readyz', async () => await fetch(`${base}/readyz`).then(({ ok }) => ok, () => false), 60_000)
+  expect(await relayBytes('udp')).toBe(20_000)
+  expect(logs().match(/tpk_[\w-]+/g)?.filter((key, i, all) => all.indexOf(key) === i)).toHaveLength(1)
+  compose('down', '-v', '--remove-orphans', '-t', '10')
+  expect(coturnOf()).toBe('')
+  expect(docker('volume', 'ls', '-q').split('\n').filter(name => name.startsWith(PROJECT))).toEqual([])
+})
+
+test('the whole file is valid, Grafana included, and what it mounts exists', () => {
+  const config = JSON.parse(compose('config', '--format', 'json')) as { services: Record<string, { image: string, volumes: { type: string, source: string }[] }> }
+  expect(Object.keys(config.services).sort()).toEqual(['grafana', 'prometheus', 'turnpike'])
+  for (const { image } of Object.values(config.services)) expect(image).toMatch(/:v?\d+\.\d+\.\d+$/)
+  const mounted = Object.values(config.services).flatMap(({ volumes }) => volumes.filter(({ type }) => type === 'bind').map(({ source }) => source))
+  expect(mounted.length).toBeGreaterThan(3)
+  expect(mounted.filter(source => !existsSync(source))).toEqual([])
+})
