@@ -71,8 +71,9 @@ export class Rooms {
   }
 
   leave (session: Session, remoteAddress: string, reason: LeaveReason): void {
-    const { room, project } = session
-    if (room === null) return
+    const { project } = session
+    const room = session.room === null ? undefined : this.#rooms.get(keyOf({ project, room: session.room.id }))
+    if (room === undefined) return
     room.leave(session, reason)
     session.room = null
     this.#socketsFrom.add(remoteAddress, -1)

@@ -2,7 +2,6 @@
 import { errorEntry, type ErrorCode } from '../protocol/errors.ts'
 import type { IceServer, Metadata, PeerInfo, PeerView, ServerFrame } from '../protocol/frames.ts'
 import type { RateBucket } from './rate.ts'
-import type { Room } from './room.ts'
 
 /** A socket as signaling sees it; http/websocket.ts makes one out of a WebSocket. */
 export type Socket = {
@@ -17,6 +16,9 @@ export type Socket = {
   bufferedBytes (): number
 }
 
+/** The room as a session sees it. */
+export type Members = { readonly id: string, find (peer: string): Session | undefined, others (self: Session): Iterable<Session> }
+
 export type Permissions = { signal: boolean, update: boolean }
 export type SessionNeeds = { id: string, socket: Socket, project: string, info: PeerInfo, permissions: Permissions, bucket: RateBucket, outboxBytes: number, joinedAs: number, onEnd: (session: Session, code: number) => void, onError: (code: ErrorCode) => void }
 
@@ -28,7 +30,7 @@ export class Session {
   /** Grows from join to join: the lower one of two was there first. */
   readonly joinedAs: number
   info: PeerInfo
-  room: Room | null = null
+  room: Members | null = null
   /** Unix seconds; null while no ICE servers could be issued. */
   iceExpiresAt: number | null = null
   iceIssuedAt = 0

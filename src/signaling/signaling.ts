@@ -148,6 +148,8 @@ class Hub implements Signaling {
   #left (session: Session, socket: Socket, remoteAddress: string, code: number): void {
     if (!this.#sessions.delete(session)) return
     this.#closing.add(socket)
+    // The socket itself refuses such a frame, before it has read it.
+    if (code === errorEntry('frame-too-large').close) this.#countError('frame-too-large')
     const reasons: Readonly<Record<number, LeaveReason>> = { 1000: 'left', 4001: 'replaced' }
     this.#rooms.leave(session, remoteAddress, reasons[code] ?? 'lost')
     this.#needs.metrics.add('turnpike_signaling_closes_total', { code: String(code) })

@@ -179,6 +179,9 @@ test.each([
   expect(await b.next('peer-left')).toMatchObject({ id: 'a' })
   b.send({ type: 'signal', cid: 1, to: '*', data: 1 })
   expect(await b.next('accepted')).toMatchObject({ ref: 1 })
+  const [counted] = { 1009: ['frame-too-large'], 4008: ['frame-binary', 'frame-not-json'] }[Number(code)] ?? []
+  const metrics = await (await fetch(app.metricsUrl())).text()
+  expect(metrics).toContain(`turnpike_signaling_errors_total{code="${counted}"}`)
 })
 
 test('10,000 frames in a second: limited with the frame named, then closed; others are not slowed', async () => {
