@@ -1,6 +1,7 @@
 /** What the benchmarks share: servers as processes on one core, the load on the other, medians, and nothing left running. */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { availableParallelism } from 'node:os'
+import { createInterface } from 'node:readline'
 
 /** Starts a script pinned to core 0; resolves to its first line of output. */
 export async function startServer (script: string, args: string[], nodeFlags: string[] = []): Promise<{ child: ChildProcess, line: string, say (text: string): Promise<string> }> {
@@ -8,7 +9,8 @@ export async function startServer (script: string, args: string[], nodeFlags: st
   const [program = process.execPath, ...rest] = [...pinned, process.execPath, '--disable-warning=ExperimentalWarning', ...nodeFlags, script, ...args]
   const child = spawn(program, rest, { stdio: ['pipe', 'pipe', 'inherit'] })
   process.on('exit', () => child.kill('SIGKILL'))
-  const nextLine = async (): Promise<string> => await new Promise(resolve => child.stdout.once('data', (bytes: Buffer) => resolve(bytes.toString().trim())))
+  const lines = createInterface({ input: child.stdout })
+  const nextLine = async (): Promise<string> => await new Promise(resolve => lines.once('line', resolve))
   const line = await nextLine()
   return {
     child,
