@@ -1,12 +1,13 @@
 /** GET /v1/signal: checks the token before the upgrade, so that a refusal is an HTTP status, then hands the WebSocket to signaling (RFC 6455). */
 import websocket from '@fastify/websocket'
+import type { ServerResponse } from 'node:http'
 import type { Socket as TcpSocket } from 'node:net'
 import type { FastifyRequest } from 'fastify'
 import type { WebSocket } from 'ws'
 import type { Access, Grant } from '../access/access.ts'
 import { TurnpikeError } from '../protocol/errors.ts'
 import { SUBPROTOCOL, TOKEN_PREFIX } from '../protocol/frames.ts'
-import type { Signaling, Socket } from '../signaling/signaling.ts'
+import type { Signaling, Socket, SocketEvents } from '../signaling/signaling.ts'
 import type { App } from './app-type.ts'
 
 export type SignalSocketNeeds = {
@@ -17,11 +18,12 @@ export type SignalSocketNeeds = {
   messageBytes: number
 }
 const CLOSED_ABNORMALLY = 1006
+const SEND_OPTIONS = { compress: false, binary: false }
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** What the room token allows; set on the signaling socket. */
-    grant: Grant | null
+    /** What the room token allows, and the answer that an upgrade leaves unused; set on the signaling socket. */
+    joining: { grant: Grant, answer: ServerResponse } | null
   }
 }
 
@@ -29,20 +31,20 @@ export async function signalSocket (app: App, { access, signaling, allowedOrigin
   const offersUs = (protocols: Set<string>): string | false => (protocols.has(SUBPROTOCOL) ? SUBPROTOCOL : false)
   // signaling.stop ends the sockets, with a reason; the plugin would end them without one.
   await app.register(websocket, { options: { maxPayload: messageBytes, perMessageDeflate: false, handleProtocols: offersUs }, preClose: done => done() })
-  app.decorateRequest('grant', null)
+  app.decorateRequest('joining', null)
   app.route({
     method: 'GET',
     url: '/v1/signal',
     config: { access: 'public' },
     schema: { summary: 'The signaling socket (WebSocket)', description: 'See docs/signaling.md.', tags: ['Rooms'], security: [] },
-    preValidation: async request => {
+    preValidation: async (request, reply) => {
       if (!request.ws) throw new TurnpikeError('upgrade-required', 'the request is no WebSocket upgrade')
       requireOrigin(request.headers.origin, allowedOrigins)
       const grant = access.checkRoomToken(tokenOf(request))
       const { room } = request.query as { room?: string }
       if (room !== undefined && room !== grant.room) throw new TurnpikeError('room-mismatch', 'the room in the address is not the one in the token')
       signaling.admit(grant, request.ip)
-      request.grant = grant
+      request.joining = { grant, answer: reply.raw }
     },
     handler: async () => { throw new TurnpikeError('upgrade-required', 'the request is no WebSocket upgrade') },
     wsHandler: (socket, request) => attach(socket, request, signaling),
@@ -50,26 +52,72 @@ export async function signalSocket (app: App, { access, signaling, allowedOrigin
 }
 
 function attach (ws: WebSocket, request: FastifyRequest, signaling: Pick<Signaling, 'attach'>): void {
-  if (request.grant === null) return ws.terminate()
-  const events = signaling.attach(socketOver(ws, request.raw.socket), request.grant, request.ip)
-  ws.on('message', (data, isBinary) => events.onMessage(data as Buffer, isBinary))
-  ws.on('pong', () => events.onPong())
-  ws.on('close', code => events.onClose(code))
-  // 'close' follows, with the code that ws sent (1009 for a frame that is too large, 1007 for broken UTF-8).
-  ws.on('error', error => request.log.debug({ reason: error.message }, 'a signaling socket failed'))
+  const { joining, ip } = request
+  if (joining === null) return ws.terminate()
+  const tcp = request.raw.socket
+  // The TCP socket holds on to the answer, and the plugin's listener to the request with its headers and its token: 9 kB for as long as
+  // the peer is there. Both have done their work.
+  joining.answer.detachSocket(tcp)
+  ws.removeAllListeners('error')
+  listen(ws, signaling.attach(new WsSocket(ws, tcp), joining.grant, ip))
 }
 
-function socketOver (ws: WebSocket, tcp: TcpSocket): Socket {
-  return {
-    send: text => {
-      if (ws.readyState !== ws.OPEN) return
-      cork(tcp)
-      ws.send(text, { compress: false, binary: false })
-    },
-    close: (code, reason) => ws.close(code === CLOSED_ABNORMALLY ? 1011 : code, reason),
-    terminate: () => ws.terminate(),
-    ping: () => { if (ws.readyState === ws.OPEN) ws.ping() },
-    bufferedBytes: () => ws.bufferedAmount,
+/** Where a WebSocket keeps what its events are handed to: listeners that all sockets share cost a peer nothing. */
+const EVENTS = Symbol('events')
+type Attached = WebSocket & { [EVENTS]: SocketEvents }
+
+function listen (ws: WebSocket, events: SocketEvents): void {
+  Object.assign(ws, { [EVENTS]: events })
+  ws.on('message', onMessage as (this: WebSocket) => void)
+  ws.on('pong', onPong as (this: WebSocket) => void)
+  ws.on('close', onClose as (this: WebSocket) => void)
+  ws.on('error', onError)
+}
+
+function onMessage (this: Attached, data: Buffer, isBinary: boolean): void {
+  this[EVENTS].onMessage(data, isBinary)
+}
+
+function onPong (this: Attached): void {
+  this[EVENTS].onPong()
+}
+
+function onClose (this: Attached, code: number): void {
+  this[EVENTS].onClose(code)
+}
+
+/** 'close' follows, with the code that ws sent (1009 for a frame that is too large, 1007 for broken UTF-8). */
+function onError (): void {}
+
+class WsSocket implements Socket {
+  readonly #ws: WebSocket
+  readonly #tcp: TcpSocket
+
+  constructor (ws: WebSocket, tcp: TcpSocket) {
+    this.#ws = ws
+    this.#tcp = tcp
+  }
+
+  send (text: string): void {
+    if (this.#ws.readyState !== this.#ws.OPEN) return
+    cork(this.#tcp)
+    this.#ws.send(text, SEND_OPTIONS)
+  }
+
+  close (code: number, reason: string): void {
+    this.#ws.close(code === CLOSED_ABNORMALLY ? 1011 : code, reason)
+  }
+
+  terminate (): void {
+    this.#ws.terminate()
+  }
+
+  ping (): void {
+    if (this.#ws.readyState === this.#ws.OPEN) this.#ws.ping()
+  }
+
+  bufferedBytes (): number {
+    return this.#ws.bufferedAmount
   }
 }
 

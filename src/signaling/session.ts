@@ -20,15 +20,9 @@ export type Socket = {
 export type Members = { readonly id: string, find (peer: string): Session | undefined, others (self: Session): Iterable<Session> }
 
 export type Permissions = { signal: boolean, update: boolean }
-export type SessionNeeds = { id: string, socket: Socket, project: string, info: PeerInfo, permissions: Permissions, bucket: RateBucket, outboxBytes: number, joinedAs: number, onEnd: (session: Session, code: number) => void, onError: (code: ErrorCode) => void }
+export type SessionNeeds = { id: string, socket: Socket, project: string, info: PeerInfo, permissions: Permissions, bucket: RateBucket, outboxBytes: number, joinedAs: number, remoteAddress: string, onEnd: (session: Session, code: number) => void, onError: (code: ErrorCode) => void }
 
 export class Session {
-  readonly id: string
-  readonly project: string
-  readonly permissions: Permissions
-  readonly bucket: RateBucket
-  /** Grows from join to join: the lower one of two was there first. */
-  readonly joinedAs: number
   info: PeerInfo
   room: Members | null = null
   /** Unix seconds; null while no ICE servers could be issued. */
@@ -41,20 +35,40 @@ export class Session {
 
   constructor (needs: SessionNeeds) {
     this.#needs = needs
-    this.id = needs.id
-    this.project = needs.project
-    this.permissions = needs.permissions
-    this.bucket = needs.bucket
-    this.joinedAs = needs.joinedAs
     this.info = needs.info
+  }
+
+  get id (): string {
+    return this.#needs.id
+  }
+
+  get project (): string {
+    return this.#needs.project
+  }
+
+  get permissions (): Permissions {
+    return this.#needs.permissions
+  }
+
+  get bucket (): RateBucket {
+    return this.#needs.bucket
+  }
+
+  /** Grows from join to join: the lower one of two was there first. */
+  get joinedAs (): number {
+    return this.#needs.joinedAs
+  }
+
+  get socket (): Socket {
+    return this.#needs.socket
+  }
+
+  get remoteAddress (): string {
+    return this.#needs.remoteAddress
   }
 
   get hasEnded (): boolean {
     return this.#ended
-  }
-
-  get lastSeq (): number {
-    return this.#seq
   }
 
   /** How another session sees this one. `polite` is the other's part: who was there first yields. */

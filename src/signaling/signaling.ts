@@ -37,6 +37,34 @@ export function createSignaling (needs: SignalingNeeds): Signaling {
   return new Hub(needs)
 }
 
+/** The events of one socket: an object, because closures for each of 5,000 idle peers would be most of what a peer costs. */
+class Attachment implements SocketEvents {
+  readonly #session: Session
+  readonly #socket: Socket
+  readonly #receive: (session: Session, data: Buffer, isBinary: boolean) => void
+  readonly #closing: Set<Socket>
+
+  constructor (session: Session, socket: Socket, receive: (session: Session, data: Buffer, isBinary: boolean) => void, closing: Set<Socket>) {
+    this.#session = session
+    this.#socket = socket
+    this.#receive = receive
+    this.#closing = closing
+  }
+
+  onMessage (data: Buffer, isBinary: boolean): void {
+    this.#receive(this.#session, data, isBinary)
+  }
+
+  onPong (): void {
+    this.#session.pingsUnanswered = 0
+  }
+
+  onClose (code: number): void {
+    this.#closing.delete(this.#socket)
+    this.#session.drop(code)
+  }
+}
+
 class Hub implements Signaling {
   readonly name = 'signaling'
   readonly #needs: SignalingNeeds
@@ -97,14 +125,7 @@ class Hub implements Signaling {
       session.sendError(error.code, error.message, null)
       session.end(close ?? (retry === 'never' ? 4000 : 4100), error.code)
     }
-    return {
-      onMessage: (data, isBinary) => this.#receive(session, data, isBinary),
-      onPong: () => { session.pingsUnanswered = 0 },
-      onClose: code => {
-        this.#closing.delete(socket)
-        session.drop(code)
-      },
-    }
+    return new Attachment(session, socket, this.#receive, this.#closing)
   }
 
   #open (socket: Socket, grant: SignalGrant, remoteAddress: string): Session {
@@ -119,8 +140,9 @@ class Hub implements Signaling {
       bucket,
       outboxBytes: limits.outboxBytes,
       joinedAs: this.#joins++,
-      onError: code => this.#countError(code),
-      onEnd: (session, code) => this.#left(session, socket, remoteAddress, code),
+      remoteAddress,
+      onError: this.#countError,
+      onEnd: this.#left,
     })
   }
 
@@ -145,18 +167,19 @@ class Hub implements Signaling {
     log.debug({ session: session.id, project: grant.project, room: grant.room, peer: grant.peer }, 'a peer joined')
   }
 
-  #left (session: Session, socket: Socket, remoteAddress: string, code: number): void {
+  readonly #left = (session: Session, code: number): void => {
     if (!this.#sessions.delete(session)) return
-    this.#closing.add(socket)
+    this.#closing.add(session.socket)
     // The socket itself refuses such a frame, before it has read it.
     if (code === errorEntry('frame-too-large').close) this.#countError('frame-too-large')
     const reasons: Readonly<Record<number, LeaveReason>> = { 1000: 'left', 4001: 'replaced' }
-    this.#rooms.leave(session, remoteAddress, reasons[code] ?? 'lost')
+    this.#rooms.leave(session, session.remoteAddress, reasons[code] ?? 'lost')
     this.#needs.metrics.add('turnpike_signaling_closes_total', { code: String(code) })
     this.#needs.log.debug({ session: session.id, project: session.project, peer: session.info.id, code }, 'a peer left')
   }
 
-  #receive (session: Session, data: Buffer, isBinary: boolean): void {
+  /** One function for all peers. */
+  readonly #receive = (session: Session, data: Buffer, isBinary: boolean): void => {
     if (session.hasEnded) return
     session.pingsUnanswered = 0
     const verdict = session.bucket.take(performance.now())
@@ -213,7 +236,7 @@ class Hub implements Signaling {
     this.#delivered.clear()
   }
 
-  #countError (code: ErrorCode): void {
+  readonly #countError = (code: ErrorCode): void => {
     this.#needs.metrics.add('turnpike_signaling_errors_total', { code })
   }
 }
