@@ -52,11 +52,13 @@ const COMMANDS: Record<string, Command> = {
   },
 }
 
+const ALIASES: ReadonlyMap<string, string> = new Map([['--help', 'help'], ['-h', 'help'], ['--version', 'version'], ['-v', 'version']])
+
 /** Runs one command; resolves to the exit code. */
 export async function runCommand (args: readonly string[]): Promise<number> {
   const node = Number(process.versions.node.split('.')[0])
   if (node < 24) throw new TurnpikeError('node-too-old', `this is Node.js ${process.versions.node}; expected 24 or newer`)
-  const [name = 'help', ...rest] = args.map(arg => ({ '--help': 'help', '-h': 'help', '--version': 'version', '-v': 'version' })[arg] ?? arg)
+  const [name = 'help', ...rest] = args.map(arg => ALIASES.get(arg) ?? arg)
   const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
   if (command === undefined) return complain(`there is no command ${JSON.stringify(name)}`)
   if (rest.includes('help')) return await runCommand(['help'])

@@ -64,14 +64,17 @@ function attach (ws: WebSocket, request: FastifyRequest, signaling: Pick<Signali
 
 /** Where a WebSocket keeps what its events are handed to: listeners that all sockets share cost a peer nothing. */
 const EVENTS = Symbol('events')
-type Attached = WebSocket & { [EVENTS]: SocketEvents }
+/** The close code of a frame that ws itself refused; its 'close' event does not tell it. */
+const REFUSED_WITH = Symbol('refused with')
+const REFUSALS: Readonly<Record<string, number>> = { WS_ERR_UNSUPPORTED_MESSAGE_LENGTH: 1009, WS_ERR_INVALID_UTF8: 1007 }
+type Attached = WebSocket & { [EVENTS]: SocketEvents, [REFUSED_WITH]?: number | undefined }
 
 function listen (ws: WebSocket, events: SocketEvents): void {
   Object.assign(ws, { [EVENTS]: events })
   ws.on('message', onMessage as (this: WebSocket) => void)
   ws.on('pong', onPong as (this: WebSocket) => void)
   ws.on('close', onClose as (this: WebSocket) => void)
-  ws.on('error', onError)
+  ws.on('error', onError as (this: WebSocket) => void)
 }
 
 function onMessage (this: Attached, data: Buffer, isBinary: boolean): void {
@@ -83,11 +86,13 @@ function onPong (this: Attached): void {
 }
 
 function onClose (this: Attached, code: number): void {
-  this[EVENTS].onClose(code)
+  this[EVENTS].onClose(this[REFUSED_WITH] ?? code)
 }
 
-/** 'close' follows, with the code that ws sent (1009 for a frame that is too large, 1007 for broken UTF-8). */
-function onError (): void {}
+/** 'close' follows, when ws has told the other side. */
+function onError (this: Attached, { code = '' }: NodeJS.ErrnoException): void {
+  this[REFUSED_WITH] = REFUSALS[code]
+}
 
 class WsSocket implements Socket {
   readonly #ws: WebSocket

@@ -2,6 +2,7 @@ import { createServer as createTcp } from 'node:net'
 import { createSocket } from 'node:dgram'
 import { expect, onTestFinished, test } from 'vitest'
 import { probeRelay, SERVES_STRANGERS, type ProbeTarget } from '../../src/relay/probe.ts'
+import { refused, TurnClient } from '../../src/stun/turn-client.ts'
 import type { RelayCheck } from '../../src/relay/driver.ts'
 import { mintLogin, SECRET, startCoturn, type Coturn } from '../kit/coturn.ts'
 import { freePorts } from '../kit/files.ts'
@@ -83,4 +84,10 @@ test.each([
   })
   const checks = await probeRelay(targetOf({ port, tlsPort: port, loginFor: seconds => mintLogin(SECRET, seconds) }))
   expect(checks.filter(({ result }) => result === 'passed')).toEqual([])
+})
+
+test('a connection that does not come about, and a refusal, are errors of ours', async () => {
+  const [port = 0] = await freePorts(1)
+  await expect(TurnClient.open({ transport: 'tcp', host: '127.0.0.1', port, timeoutMs: 500 })).rejects.toMatchObject({ code: 'stun-timeout' })
+  expect(refused('Allocate', { code: 486, reason: 'Allocation Quota Reached' })).toMatchObject({ code: 'stun-refused', message: 'Allocate was refused with 486 (Allocation Quota Reached)' })
 })

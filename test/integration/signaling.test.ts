@@ -230,6 +230,7 @@ test('a socket that never reads is closed when too much waits for it; others go 
   await until('others go on', () => b.frames.some(frame => frame['data'] === 'still here'), 20_000)
   const metrics = await (await fetch(wide.metricsUrl())).text()
   expect(metrics).toMatch(/turnpike_signaling_closes_total\{code="4108"\} 1/)
+  expect(metrics).toMatch(/turnpike_signaling_errors_total\{code="too-slow"\} 1/)
   deaf.destroy()
 })
 
@@ -243,6 +244,7 @@ test('a socket that answers no pings is found', async () => {
   await a.next('peer-joined')
   expect(await a.next('peer-left')).toMatchObject({ id: 'dead', reason: 'lost' })
   dead.destroy()
+  expect(await (await fetch(quick.metricsUrl())).text()).toContain('turnpike_signaling_errors_total{code="heartbeat-lost"} 1')
   expect(a.closed).toBeNull()
 }, 20_000)
 

@@ -1,0 +1,35 @@
+import { expect, test } from 'vitest'
+import { loadConfig } from '../../../src/config/load.ts'
+import { createMetrics } from '../../../src/metrics/metrics.ts'
+import { createSignaling, type SignalGrant, type Socket } from '../../../src/signaling/signaling.ts'
+
+const { config } = loadConfig({ env: {}, readFile: () => '' })
+const silent = (): void => {}
+const grant = (peer: string): SignalGrant => ({ project: 'p', room: 'r', peer, role: null, metadata: {}, capacity: 2, takeover: false, permissions: { signal: true, update: true } })
+const make = () => createSignaling({ limits: config.signaling, metrics: createMetrics(), log: { debug: silent, info: silent, warn: silent, error: silent }, nowSeconds: () => 1000, iceServersFor: () => null })
+
+/** A socket that writes down what is done to it. */
+function paper (): { socket: Socket, done: string[] } {
+  const done: string[] = []
+  const socket: Socket = { send: text => done.push(text), close: (code, reason) => done.push(`close ${code} ${reason}`), terminate: () => done.push('terminate'), ping: () => done.push('ping'), bufferedBytes: () => 0 }
+  return { socket, done }
+}
+
+test('after the end nobody is admitted', async () => {
+  const signaling = make()
+  await signaling.start()
+  await signaling.stop(10)
+  expect(() => signaling.admit(grant('a'), '127.0.0.1')).toThrow(expect.objectContaining({ code: 'shutting-down' }))
+})
+
+test('somebody who was faster between the check and the upgrade: the later one is told, closed, and nobody hears of it', async () => {
+  const signaling = make()
+  const [first, second] = [paper(), paper()]
+  signaling.admit(grant('a'), '127.0.0.1')
+  signaling.attach(first.socket, grant('a'), '127.0.0.1')
+  const events = signaling.attach(second.socket, grant('a'), '127.0.0.1')
+  expect(second.done).toEqual([expect.stringContaining('"code":"peer-id-taken"'), 'close 4100 peer-id-taken'])
+  events.onMessage(Buffer.from('{"type":"signal","to":"*","data":1}'), false)
+  events.onClose(4100)
+  expect(first.done).toHaveLength(1)
+})
