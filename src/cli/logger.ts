@@ -12,6 +12,8 @@ export function createLogger (level: string, toTerminal: boolean): Logger {
     base: {},
     timestamp: pino.stdTimeFunctions.isoTime,
     redact: { paths: SECRET_NAMES.flatMap(name => [name, `*.${name}`, `*.*.${name}`]), censor: '[secret]' },
+    // A library may log the address of a request; its query can hold a room token.
+    serializers: { path: (path: unknown) => String(path).replace(/\?.*$/s, '') },
     formatters: { level: (label: string) => ({ level: label }) },
   }
   // Written at once: a line that waits in a buffer is lost with the process that it would explain.

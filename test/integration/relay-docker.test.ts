@@ -4,7 +4,7 @@ import { createServer } from 'node:net'
 import { beforeAll, expect, onTestFinished, test } from 'vitest'
 import { COTURN_IMAGE, docker, requireDocker } from '../kit/docker.ts'
 import { scratchDirectory, selfMadeCertificate, until } from '../kit/files.ts'
-import { makeRelay, RELAY_SECRET, type TestRelay } from '../kit/relay.ts'
+import { makeRelay, RELAY_SECRET, sample, type TestRelay } from '../kit/relay.ts'
 import { loadConfig } from '../../src/config/load.ts'
 import { chooseDriver } from '../../src/relay/choose-driver.ts'
 
@@ -75,6 +75,18 @@ test('a container that an earlier control plane left is taken over, not doubled;
   expect(third.health().ready).toBe(true)
   expect(containersOf(third)).toHaveLength(1)
   expect(containersOf(third)).not.toEqual(containers)
+})
+
+test('what the client of coturn 4.18.0 relays through it is counted for its project', async () => {
+  const relay = await makeRelay(DOCKER)
+  await relay.start()
+  const [messages, bytes] = [500, 170]
+  docker('run', '--rm', '--network', 'host', COTURN_IMAGE, 'turnutils_uclient', '-t', '-u', 'shop.alice', '-W', RELAY_SECRET, '-e', '127.0.0.1', '-r', '20900', '-p', String(relay.port), '-n', String(messages), '-m', '1', '-l', String(bytes), '-z', '1', '-X', '-c', '127.0.0.1')
+  const counted = async (): Promise<number> => await sample(relay.metrics, 'turnpike_relay_bytes_total{project="shop",relay="turnpike",direction="from_client"}') ?? 0
+  await until('every allocation is gone', async () => await sample(relay.metrics, 'turnpike_relay_allocations{relay="turnpike",transport="tcp"}') === 0 && await counted() > 0, 20_000)
+  expect(await counted()).toBeGreaterThanOrEqual(messages * bytes)
+  expect(await counted()).toBeLessThan(messages * (bytes + 44) + 20_000)
+  expect(relay.traffic.every(({ project, user }) => project === 'shop' && user === 'alice')).toBe(true)
 })
 
 test('an image that is not here and cannot be pulled is told by name', async () => {

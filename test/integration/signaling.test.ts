@@ -1,4 +1,5 @@
 import jwt from 'jsonwebtoken'
+import { generateKeyPairSync } from 'node:crypto'
 import { connect as connectTcp } from 'node:net'
 import { beforeAll, expect, test } from 'vitest'
 import { startApp, type TestApp } from '../kit/app.ts'
@@ -98,6 +99,9 @@ test('joining is refused with an HTTP status and a reason', async () => {
   expect(codeOf(await connect(app, { token: signed({}) }))).toEqual([401, 'token-invalid'])
   expect(codeOf(await connect(app, { token: signed({}, { keyid: 'unknown' }) }))).toEqual([401, 'token-invalid'])
   expect(codeOf(await connect(app, { token: none }))).toEqual([401, 'token-invalid'])
+  const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
+  const rsa = jwt.sign(jwt.decode(token) as object, privateKey, { algorithm: 'RS256', keyid: jwt.decode(token, { complete: true })?.header.kid ?? '' })
+  expect(codeOf(await connect(app, { token: rsa }))).toEqual([401, 'token-invalid'])
   expect(codeOf(await connect(app, { token, query: '?room=elsewhere' }))).toEqual([403, 'room-mismatch'])
   expect(codeOf(await connect(app, { token, headers: { origin: 'https://evil.example' } }))).toEqual([403, 'origin-not-allowed'])
   expect(codeOf(await connect(app, { token, headers: { origin: 'https://app.example' } }))).toBe('joined')

@@ -9,24 +9,44 @@ export type HealthNeeds = { relay: Pick<Relay, 'health'>, isStoreWritable: () =>
 const Finding = Type.Object({ ready: Type.Boolean(), code: Type.Optional(Type.String()), reason: Type.Optional(Type.String()), cure: Type.Optional(Type.String()) }, { additionalProperties: true })
 const Readiness = Type.Object({ ready: Type.Boolean(), relay: Finding, store: Finding })
 
+type ReadinessFinding = { ready: boolean, [more: string]: unknown }
+
+const REMEMBER_MS = 1000
+
 export function answerHealth (app: App, { relay, isStoreWritable, isStopping }: HealthNeeds): void {
+  const isWritable = remembered(isStoreWritable)
   app.get('/healthz', { config: { access: 'public' }, schema: { summary: 'Does the process live?', tags: ['Health'], security: [], response: { 200: Type.Object({ status: Type.Literal('ok') }) } } }, (_request, reply) => {
     reply.header('cache-control', 'no-store').send({ status: 'ok' })
   })
   app.get('/readyz', { config: { access: 'public' }, schema: { summary: 'Is everything proved? If not, why, and what to do.', tags: ['Health'], security: [], response: { 200: Readiness, 503: Readiness } } }, (_request, reply) => {
     const health = relay.health()
-    const writable = isStoreWritable()
+    const writable = isWritable()
     const ready = health.ready && writable && !isStopping()
     reply.code(ready ? 200 : 503).header('cache-control', 'no-store').send({ ready, relay: relayFinding(health), store: { ready: writable, ...(writable ? {} : explained('data-dir-unwritable', 'a write was tried and failed')) } })
   })
 }
 
-/** No addresses and no paths: this answers everybody. */
-function relayFinding ({ ready, code, reason, state, driver, version, checks }: RelayHealth): { ready: boolean } {
-  const seen = checks.map(({ check, transport, result }) => ({ check, transport, result }))
-  return { ready, ...{ state, driver }, ...(version === null ? {} : { version }), ...(code === null ? {} : explained(code, reason)), ...{ checks: seen } }
+/** What is wrong, in the words of the log and the summary; what the checks saw, without their details. */
+function relayFinding ({ ready, code, reason, state, driver, version, checks }: RelayHealth): ReadinessFinding {
+  return {
+    ready,
+    state,
+    driver,
+    ...(version === null ? {} : { version }),
+    ...(code === null ? {} : explained(code, reason)),
+    checks: checks.map(({ check, transport, result }) => ({ check, transport, result })),
+  }
 }
 
 function explained (code: ErrorCode, reason: string): { code: string, reason: string, cure: string } {
   return { code, reason, cure: errorEntry(code).cure }
+}
+
+/** Trying to write costs a write to the disk, and anybody may ask. */
+function remembered (work: () => boolean): () => boolean {
+  let last: { value: boolean, atMs: number } | null = null
+  return () => {
+    if (last === null || performance.now() - last.atMs > REMEMBER_MS) last = { value: work(), atMs: performance.now() }
+    return last.value
+  }
 }

@@ -9,9 +9,9 @@ function logged (script: string, toTerminal: boolean): { out: string, err: strin
 }
 
 test('one JSON line for each event, to standard error, secrets under their usual names struck out', () => {
-  const { out, err } = logged("log.info({ peer: 'a', token: 't0ken-value', deep: { authorization: 'Bearer x-value', conf: 'c-value' } }, 'joined')", false)
+  const { out, err } = logged("log.info({ peer: 'a', path: '/v1/signal?token=query-value', token: 't0ken-value', deep: { authorization: 'Bearer x-value', conf: 'c-value' } }, 'joined')", false)
   expect(out).toBe('')
-  expect(JSON.parse(err)).toMatchObject({ level: 'info', msg: 'joined', peer: 'a', token: '[secret]', deep: { authorization: '[secret]', conf: '[secret]' } })
+  expect(JSON.parse(err)).toMatchObject({ level: 'info', msg: 'joined', peer: 'a', path: '/v1/signal', token: '[secret]', deep: { authorization: '[secret]', conf: '[secret]' } })
   expect(err).not.toMatch(/-value/)
 })
 
