@@ -31,7 +31,7 @@ async function callThroughPage (round: number): Promise<number> {
   const took = await pages[1].evaluate(async () => {
     const started = performance.now()
     document.querySelector<HTMLButtonElement>('#join button')?.click()
-    while (document.querySelector('.tile')?.getAttribute('data-connection') !== 'connected') await new Promise(resolve => setTimeout(resolve, 1))
+    while (document.querySelector('.tile')?.getAttribute('data-connection') !== 'connected' && performance.now() - started < 10_000) await new Promise(resolve => setTimeout(resolve, 1))
     return performance.now() - started
   })
   for (const page of pages) await page.close()
@@ -53,7 +53,7 @@ async function callInOnePage (iceServers: IceServer[]): Promise<number> {
     if (one.localDescription !== null) await other.setRemoteDescription(one.localDescription)
     await other.setLocalDescription()
     if (other.localDescription !== null) await one.setRemoteDescription(other.localDescription)
-    while (other.connectionState !== 'connected') await new Promise(resolve => setTimeout(resolve, 1))
+    while (other.connectionState !== 'connected' && performance.now() - started < 10_000) await new Promise(resolve => setTimeout(resolve, 1))
     return performance.now() - started
   }, iceServers)
   await page.close()
