@@ -46,13 +46,17 @@ async function callInOnePage (iceServers: IceServer[]): Promise<number> {
     const configuration: RTCConfiguration = { iceServers: servers, iceTransportPolicy: 'relay' }
     const started = performance.now()
     const [one, other] = [new RTCPeerConnection(configuration), new RTCPeerConnection(configuration)]
-    one.onicecandidate = ({ candidate }) => { other.addIceCandidate(candidate ?? undefined).catch(() => {}) }
-    other.onicecandidate = ({ candidate }) => { one.addIceCandidate(candidate ?? undefined).catch(() => {}) }
+    // A candidate that comes before the description it belongs to would be lost.
+    const described = { one: Promise.withResolvers<void>(), other: Promise.withResolvers<void>() }
+    one.onicecandidate = ({ candidate }) => { described.other.promise.then(() => other.addIceCandidate(candidate ?? undefined)).catch(() => {}) }
+    other.onicecandidate = ({ candidate }) => { described.one.promise.then(() => one.addIceCandidate(candidate ?? undefined)).catch(() => {}) }
     one.createDataChannel('x')
     await one.setLocalDescription()
     if (one.localDescription !== null) await other.setRemoteDescription(one.localDescription)
+    described.other.resolve()
     await other.setLocalDescription()
     if (other.localDescription !== null) await one.setRemoteDescription(other.localDescription)
+    described.one.resolve()
     while (other.connectionState !== 'connected' && performance.now() - started < 10_000) await new Promise(resolve => setTimeout(resolve, 1))
     return performance.now() - started
   }, iceServers)
