@@ -109,22 +109,20 @@ async function relayBytes (target: ProbeTarget, one: TurnClient, first: Address,
 
 async function relayOnce (from: TurnClient, to: TurnClient, address: Address, data: Buffer, timeoutMs: number): Promise<void> {
   let stop = (): void => {}
+  let deadline: NodeJS.Timeout | undefined
   let repeat: NodeJS.Timeout | undefined
   try {
     await new Promise<void>((resolve, reject) => {
-      const timer = setTimeout(() => reject(new Error(`no relayed bytes arrived within ${timeoutMs} ms`)), timeoutMs)
-      // The connections keep the process up; once they are abandoned, nothing has to.
-      timer.unref()
+      deadline = setTimeout(() => reject(new Error(`no relayed bytes arrived within ${timeoutMs} ms`)), timeoutMs)
       stop = to.onData((_, received) => {
-        if (!received.equals(data)) return
-        clearTimeout(timer)
-        resolve()
-      })
+        if (received.equals(data)) resolve()
+      }, reject)
       from.send(address, data)
       // What is relayed is UDP: one lost packet is no broken relay.
       repeat = setInterval(() => from.send(address, data), timeoutMs / 5)
     })
   } finally {
+    clearTimeout(deadline)
     clearInterval(repeat)
     stop()
   }

@@ -68,7 +68,8 @@ function xored (bytes: Buffer, transactionId: Buffer): Buffer {
 
 function addressBytes (address: string): Buffer {
   if (isIPv4(address)) return Buffer.from(address.split('.').map(Number))
-  const [head = '', tail] = address.replace(/%.*$/, '').split('::')
+  // Written canonically first: a last part such as in ::ffff:192.0.2.1 becomes two groups.
+  const [head = '', tail] = new URL(`http://[${address.replace(/%.*$/, '')}]/`).hostname.slice(1, -1).split('::')
   const groups = (part: string): number[] => (part === '' ? [] : part.split(':').map(group => Number.parseInt(group, 16)))
   const [left, right] = [groups(head), groups(tail ?? '')]
   const all = tail === undefined ? left : [...left, ...Array.from({ length: 8 - left.length - right.length }, () => 0), ...right]

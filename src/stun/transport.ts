@@ -21,14 +21,21 @@ export async function openTransport (target: Target): Promise<Transport> {
   return target.transport === 'udp' ? await openUdp(target) : await openStream(target)
 }
 
-async function openUdp ({ host, port }: Target): Promise<Transport> {
+async function openUdp ({ host, port, timeoutMs }: Target): Promise<Transport> {
   const socket = createSocket(isIPv6(host) ? 'udp6' : 'udp4')
   const ended = once<TurnpikeError>()
   socket.on('error', error => ended.fire(unreachable(error)))
   await new Promise<void>((resolve, reject) => {
-    socket.once('error', error => reject(unreachable(error)))
+    // Only a name can take long here: it is looked up first.
+    const timer = setTimeout(() => reject(new TurnpikeError('stun-timeout', `${host} was not found within ${timeoutMs} ms`)), timeoutMs)
+    // dgram hands a failed connect to the callback and emits no 'error'; Node's types do not know that argument.
+    const connected = (error?: Error): void => {
+      clearTimeout(timer)
+      if (error === undefined) resolve()
+      else reject(unreachable(error))
+    }
     // A connected socket hears ICMP errors and nobody but the server.
-    socket.connect(port, host, () => resolve())
+    socket.connect(port, host, connected)
   }).catch((error: unknown) => {
     socket.close()
     throw error

@@ -4,18 +4,23 @@ import { expect, onTestFinished, test } from 'vitest'
 import { probeRelay, SERVES_STRANGERS, type ProbeTarget } from '../../src/relay/probe.ts'
 import { refused, TurnClient } from '../../src/stun/turn-client.ts'
 import type { RelayCheck } from '../../src/relay/driver.ts'
-import { mintLogin, SECRET, startCoturn, type Coturn } from '../kit/coturn.ts'
-import { freePorts } from '../kit/files.ts'
+import { mintLogin, PLAIN, SECRET, startCoturn, type Coturn } from '../kit/coturn.ts'
+import { freePorts, until } from '../kit/files.ts'
 
 const targetOf = ({ port, tlsPort, loginFor }: Pick<Coturn, 'port' | 'tlsPort' | 'loginFor'>, more: Partial<ProbeTarget> = {}): ProbeTarget => ({ host: '127.0.0.1', port, tlsPort, loginFor, forbiddenPeer: '169.254.169.254', echo: { possible: true }, timeoutMs: 700, ...more })
 const find = (checks: RelayCheck[], check: RelayCheck['check'], transport: RelayCheck['transport'] = 'udp'): RelayCheck | undefined => checks.find(found => found.check === check && found.transport === transport)
 
 test('a healthy relay passes every check over UDP, TCP and TLS, and is left without an allocation', async () => {
-  const coturn = await startCoturn()
+  const coturn = await startCoturn({ lines: [...PLAIN, 'verbose'] })
   const checks = await probeRelay(targetOf(coturn))
   expect(checks.map(({ check, transport, result }) => `${check} ${transport} ${result}`).filter(line => !line.endsWith('passed'))).toEqual([])
   expect(checks).toHaveLength(16)
   expect(find(checks, 'echo', 'tls')?.roundTripMs).toBeGreaterThan(0)
+  const idsIn = (log: string, event: RegExp): string[] => [...log.matchAll(event)].map(([, id = '']) => id).sort()
+  const given = idsIn(coturn.log(), /session (\d+): new, realm/g)
+  // Two over each transport, and one that compares clocks.
+  expect(given).toHaveLength(7)
+  await until('every allocation is released', () => idsIn(coturn.log(), /session (\d+): refreshed, .*lifetime=0/g).join() === given.join())
 })
 
 test('a relay without authentication serves strangers', async () => {
@@ -82,8 +87,11 @@ test.each([
     udp.close()
     tcp.close()
   })
+  const started = performance.now()
   const checks = await probeRelay(targetOf({ port, tlsPort: port, loginFor: seconds => mintLogin(SECRET, seconds) }))
+  expect(checks).toHaveLength(16)
   expect(checks.filter(({ result }) => result === 'passed')).toEqual([])
+  expect(performance.now() - started).toBeLessThan(3000)
 })
 
 test('a connection that does not come about, and a refusal, are errors of ours', async () => {

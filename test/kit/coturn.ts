@@ -7,6 +7,8 @@ import { TurnClient, type Login } from '../../src/stun/turn-client.ts'
 import { freePorts, scratchDirectory, selfMadeCertificate, until } from './files.ts'
 
 export const SECRET = 'secret-of-the-test-relay'
+/** Credentials of the REST scheme, and a few peers that are refused. */
+export const PLAIN = ['use-auth-secret', `static-auth-secret=${SECRET}`, 'allow-loopback-peers', 'denied-peer-ip=169.254.0.0-169.254.255.255', 'denied-peer-ip=10.0.0.0-10.255.255.255']
 export type Coturn = { pid: number, port: number, tlsPort: number, log (): string, loginFor (lifetimeSeconds: number, user?: string): Login }
 
 export function requireTurnserver (): string {
@@ -22,7 +24,7 @@ export function mintLogin (secret: string, lifetimeSeconds: number, user = 'defa
 }
 
 /** Starts it with these lines instead of, or beside, a plain configuration on loopback. */
-export async function startCoturn ({ lines = ['use-auth-secret', `static-auth-secret=${SECRET}`, 'allow-loopback-peers', 'denied-peer-ip=169.254.0.0-169.254.255.255', 'denied-peer-ip=10.0.0.0-10.255.255.255'] }: { lines?: string[] } = {}): Promise<Coturn> {
+export async function startCoturn ({ lines = PLAIN }: { lines?: string[] } = {}): Promise<Coturn> {
   const directory = scratchDirectory()
   const [port = 0, tlsPort = 0] = await freePorts(2)
   const { cert, key } = selfMadeCertificate(directory)

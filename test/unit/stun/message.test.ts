@@ -66,6 +66,7 @@ test('attributes stand on the wire as RFC 8656 §18 draws them', () => {
   expect(requestedFamily('::1')).toEqual({ type: 0x0017, value: Buffer.from('02000000', 'hex') })
   expect(requestedFamily('192.0.2.1')).toEqual({ type: 0x0017, value: Buffer.from('01000000', 'hex') })
   expect(text(ATTRIBUTE.realm, 'né')).toEqual({ type: 0x0014, value: Buffer.from('6ec3a9', 'hex') })
+  expect(xorAddress(ATTRIBUTE.xorPeerAddress, { address: '::ffff:192.0.2.1', port: 1 }, Buffer.alloc(12)).value.toString('hex')).toBe('000221132112a442000000000000ffffc0000201')
   expect(xorAddress(ATTRIBUTE.xorPeerAddress, { address: '::1', port: 1 }, Buffer.alloc(12)).value.toString('hex')).toBe('000221132112a442000000000000000000000001')
 })
 
