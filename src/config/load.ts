@@ -3,6 +3,8 @@
  * Every problem is found before anything is said, so that one run shows all there is to correct.
  */
 import { parse as parseYaml } from 'yaml'
+import { isTurnpikeError } from '../protocol/errors.ts'
+import { applyPatch, isProjectId, PROJECT_ID_EXPECTED } from '../protocol/project-settings.ts'
 import type { Config } from './schema.ts'
 import { listSettings, type Setting } from './settings.ts'
 import { findConflicts } from './conflicts.ts'
@@ -37,13 +39,15 @@ export function loadConfig ({ env, readFile }: LoadNeeds): Loaded {
     sources.set(setting.variable, found?.source ?? 'default')
     assign(config, setting.path, found?.value ?? setting.fallback)
   }
+  const projects = isObject(file) && isObject(file['projects']) ? file['projects'] : {}
+  gathered.problems.push(...projectProblems(file))
   gathered.warnings.push(...unknownVariables(env, settings))
   if (gathered.problems.length === 0) {
-    const conflicts = findConflicts(config as Config, readFile)
+    const conflicts = findConflicts({ ...config, projects } as Config, readFile)
     gathered.problems.push(...conflicts.problems)
     gathered.warnings.push(...conflicts.warnings)
   }
-  return { config: freeze(config) as Config, ...gathered, sources }
+  return { config: freeze({ ...config, projects }) as Config, ...gathered, sources }
 }
 
 function findValue (setting: Setting, env: LoadNeeds['env'], readFile: LoadNeeds['readFile'], file: object, { problems, warnings }: Gathered): Found {
@@ -100,9 +104,24 @@ function readSettingsFile (env: LoadNeeds['env'], readFile: LoadNeeds['readFile'
   const known = new Set(settings.map(setting => setting.path.join('.')))
   const sections = new Set(settings.flatMap(setting => setting.path.slice(0, -1)))
   for (const key of pathsOf(parsed, sections)) {
-    if (!known.has(key)) problems.push({ where: key, message: `is no setting${suggestion(key, known)}` })
+    if (!known.has(key) && key !== 'projects') problems.push({ where: key, message: `is no setting${suggestion(key, known)}` })
   }
   return parsed
+}
+
+/** Declared projects are a part of the file that no variable can say. */
+function projectProblems (file: object): ConfigProblem[] {
+  const { projects = {} } = file as { projects?: unknown }
+  if (!isObject(projects)) return [{ where: 'projects', message: 'holds no projects; expected an object such as shop: {expiry: hard}' }]
+  return Object.entries(projects).flatMap(([id, patch]) => {
+    if (!isProjectId(id)) return [{ where: `projects.${id}`, message: `is no id; it ${PROJECT_ID_EXPECTED}` }]
+    try {
+      applyPatch({}, patch ?? {})
+      return []
+    } catch (error) {
+      return isTurnpikeError(error) ? error.fields.map(({ field, message }) => ({ where: `projects.${id}.${field}`, message })) : []
+    }
+  })
 }
 
 function pathsOf (node: object, sections: ReadonlySet<string>): string[] {

@@ -52,9 +52,9 @@ export const ConfigSchema = Type.Object({
   }),
 
   credentials: Type.Object({
-    ttlSeconds: Type.Integer({ minimum: 60, maximum: 86_400, default: 3600, description: 'Lifetime in seconds of a TURN credential where the request names none.' }),
+    ttlSeconds: Type.Integer({ minimum: 1, maximum: 86_400, default: 3600, description: 'Lifetime in seconds of a TURN credential where the request names none.' }),
     minTtlSeconds: Type.Integer({ minimum: 1, maximum: 86_400, default: 60, description: 'Shortest lifetime in seconds that may be asked for.' }),
-    maxTtlSeconds: Type.Integer({ minimum: 60, maximum: 31_536_000, default: 86_400, description: 'Longest lifetime in seconds that may be asked for.' }),
+    maxTtlSeconds: Type.Integer({ minimum: 1, maximum: 31_536_000, default: 86_400, description: 'Longest lifetime in seconds that may be asked for.' }),
   }),
 
   signaling: Type.Object({
@@ -70,10 +70,23 @@ export const ConfigSchema = Type.Object({
     heartbeatSeconds: Type.Integer({ minimum: 1, maximum: 300, default: 10, description: 'Seconds between two pings; a socket that answers neither of two is closed.' }),
   }),
 
+  secrets: Type.Object({
+    turnRotateDays: Type.Integer({ minimum: 0, maximum: 3650, default: 30, description: 'Days after which the TURN secret is replaced by itself; no call notices. 0: only when asked.' }),
+  }),
+
+  limits: Type.Object({
+    requestsPerMinutePerAddress: Count(6000, 100_000_000, 'Requests that one client address may send in a minute.'),
+    requestsPerMinutePerKey: Count(60_000, 100_000_000, 'Requests that one key may send in a minute.'),
+    publishablePerMinutePerAddress: Count(10, 100_000, 'Credentials that a publishable key issues to one client address in a minute.'),
+  }),
+
   log: Type.Object({
     level: Type.Union([Type.Literal('debug'), Type.Literal('info'), Type.Literal('warn'), Type.Literal('error'), Type.Literal('silent')], { default: 'info', description: 'Least level that is logged.' }),
   }),
 })
 
 /** The settings, resolved: every default filled in, frozen. Seconds, bytes and ports are integers. */
-export type Config = Static<typeof ConfigSchema>
+export type Config = Static<typeof ConfigSchema> & {
+  /** Projects that the settings file declares, by id: changes to the defaults, each checked (protocol/project-settings.ts). */
+  projects: Readonly<Record<string, unknown>>
+}

@@ -1,13 +1,15 @@
 /** The one SQLite file (node:sqlite): opened safely, migrated forward, and told apart from a damaged, newer or occupied one. */
-import { chmodSync, mkdirSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
 import { isTurnpikeError, TurnpikeError } from '../protocol/errors.ts'
+import { backUp, backUpBefore } from './backup.ts'
 import { takeLock } from './lock.ts'
 
 /** One step of the schema. Steps run once, in the order in which they are listed, and never change once they have shipped. */
 export type Migration = { name: string, sql: string }
 
+/** Every method throws store-unwritable where something must be written and cannot be: a full disk, a read-only file. */
 export type Store = {
   all<T> (sql: string, ...values: SQLInputValue[]): T[]
   get<T> (sql: string, ...values: SQLInputValue[]): T | undefined
@@ -15,9 +17,12 @@ export type Store = {
   transaction<T> (work: () => T): T
   /** Can something be written now? Tried for real: false on a full disk or a read-only file system. */
   isWritable (): boolean
+  /** Writes a whole copy to a file that does not exist yet, readable by its owner alone. */
+  backUpTo (file: string): void
   close (): void
 }
 
+const RETRY_AFTER_SECONDS = 5
 const OWN_MIGRATIONS: readonly Migration[] = [
   { name: 'store: write check', sql: 'CREATE TABLE write_check (id INTEGER PRIMARY KEY, text TEXT NOT NULL) STRICT' },
 ]
@@ -31,8 +36,9 @@ export function openStore (file: string, migrations: readonly Migration[]): Stor
   })
   try {
     return explaining(directory, () => {
+      const isNew = !existsSync(file)
       const database = openDatabase(file)
-      migrate(database, [...OWN_MIGRATIONS, ...migrations])
+      migrate(database, [...OWN_MIGRATIONS, ...migrations], () => { if (!isNew) backUpBefore(database, directory) })
       return storeOver(database, releaseLock)
     })
   } catch (error) {
@@ -48,7 +54,9 @@ function storeOver (database: DatabaseSync, releaseLock: () => void): Store {
     prepared.set(sql, found)
     return found
   }
-  const transaction: Store['transaction'] = work => {
+  const transaction: Store['transaction'] = work => writing(() => {
+    // A part of a greater transaction is one with it.
+    if (database.isTransaction) return work()
     database.exec('BEGIN IMMEDIATE')
     try {
       const result = work()
@@ -58,17 +66,31 @@ function storeOver (database: DatabaseSync, releaseLock: () => void): Store {
       if (database.isTransaction) database.exec('ROLLBACK')
       throw error
     }
-  }
+  })
   return {
     all: <T>(sql: string, ...values: SQLInputValue[]) => statement(sql).all(...values) as T[],
     get: <T>(sql: string, ...values: SQLInputValue[]) => statement(sql).get(...values) as T | undefined,
-    run: (sql, ...values) => { statement(sql).run(...values) },
+    run: (sql, ...values) => { writing(() => statement(sql).run(...values)) },
     transaction,
     isWritable: () => tryWriting(database, statement),
+    backUpTo: path => writing(() => backUp(database, path)),
     close: () => {
       database.close()
       releaseLock()
     },
+  }
+}
+
+/** SQLITE_BUSY, LOCKED, READONLY, IOERR, FULL, CANTOPEN: nothing is wrong with what was asked, only with where it is to be written. */
+const UNWRITABLE: ReadonlySet<number> = new Set([5, 6, 8, 10, 13, 14])
+
+function writing<T> (work: () => T): T {
+  try {
+    return work()
+  } catch (error) {
+    const { errcode, message } = error as Error & { errcode?: number }
+    if (errcode === undefined || !UNWRITABLE.has(errcode & 0xFF)) throw error
+    throw new TurnpikeError('store-unwritable', `the database says: ${message}`, { cause: error, retryAfterSeconds: RETRY_AFTER_SECONDS })
   }
 }
 
@@ -91,12 +113,14 @@ function openDatabase (file: string): DatabaseSync {
   return database
 }
 
-function migrate (database: DatabaseSync, migrations: readonly Migration[]): void {
+/** `beforeFirst` is done before the first step that is new to a database that exists. */
+function migrate (database: DatabaseSync, migrations: readonly Migration[], beforeFirst: () => void): void {
   database.exec('CREATE TABLE IF NOT EXISTS migrations (name TEXT PRIMARY KEY, position INTEGER NOT NULL) STRICT')
   const done = new Set((database.prepare('SELECT name FROM migrations').all() as { name: string }[]).map(({ name }) => name))
   const known = new Set(migrations.map(({ name }) => name))
   const unknown = [...done].find(name => !known.has(name))
   if (unknown !== undefined) throw new TurnpikeError('store-damaged', `the database was written by a newer version (it has '${unknown}')`)
+  if (migrations.some(({ name }) => !done.has(name))) beforeFirst()
   for (const [position, { name, sql }] of migrations.entries()) {
     if (done.has(name)) continue
     database.exec('BEGIN IMMEDIATE')
