@@ -1,10 +1,22 @@
 /** The table of live allocations and the sums of what they relay, out of the feed's events. */
 import type { Metrics } from '../metrics/metrics.ts'
+import type { LiveSession } from './control-sessions.ts'
 import type { ClientTransport, Counts, FeedEvent } from './feed-events.ts'
+import { ownerOf, type Owner } from './owner.ts'
 
-export type Allocation = { session: string, project: string, user: string, transport: ClientTransport, clientAddress: string, counted: Counts, isComplete: boolean }
+export type Allocation = Owner & { session: string, username: string, transport: ClientTransport, clientAddress: string, /** Unix seconds. */ since: number, counted: Counts, isComplete: boolean }
+/** How many allocations live, this one included. */
+export type Crowd = { ofUser: number, ofProject: number }
 export type TrafficEvent = { relay: string, project: string, user: string, bytesFromClient: number, bytesToClient: number, packetsFromClient: number, packetsToClient: number }
-export type AllocationsNeeds = { relay: string, metrics: Pick<Metrics, 'add' | 'set'>, onTraffic: (event: TrafficEvent) => void, isOwn: (username: string) => boolean }
+export type AllocationsNeeds = {
+  relay: string
+  metrics: Pick<Metrics, 'add' | 'set'>
+  nowSeconds: () => number
+  onTraffic: (event: TrafficEvent) => void
+  /** An allocation has begun, or is heard of for the first time. */
+  onBegun: (allocation: Allocation, crowd: Crowd) => void
+  isOwn: (username: string) => boolean
+}
 
 /** More than a relay has ports for; beyond it only the traffic of an allocation is counted. */
 const MOST_LISTED = 65_536
@@ -17,6 +29,10 @@ export class Allocations {
   readonly #live = new Map<string, Allocation>()
   /** Deleted, and their totals not yet here. */
   readonly #ended = new Map<string, Allocation>()
+  readonly #ofUser = new Map<string, number>()
+  readonly #ofProject = new Map<string, number>()
+  /** Who waits for which sessions to end. */
+  readonly #endWaiters = new Map<string, Set<() => void>>()
   readonly #count: Record<ClientTransport, number> = { udp: 0, tcp: 0, tls: 0, dtls: 0 }
 
   constructor (needs: AllocationsNeeds) {
@@ -26,14 +42,39 @@ export class Allocations {
 
   /** coturn has been started: its sessions are numbered from 1 again, and what was live is gone. */
   restart (): void {
+    for (const session of [...this.#live.keys()]) this.#tellEnd(session)
     this.#live.clear()
     this.#ended.clear()
+    this.#ofUser.clear()
+    this.#ofProject.clear()
     for (const transport of TRANSPORTS) this.#count[transport] = 0
     this.#showCounts()
   }
 
   list (): readonly Allocation[] {
     return [...this.#live.values()]
+  }
+
+  /** What a coturn that was taken over has; whatever else is listed has ended unheard. */
+  reconcile (sessions: readonly LiveSession[]): void {
+    const live = new Set(sessions.map(({ session }) => session))
+    for (const session of [...this.#live.keys()]) if (!live.has(session)) this.#end(session)
+    for (const { ageSeconds, ...session } of sessions) {
+      if (!this.#needs.isOwn(session.username)) this.#begin(session, false, this.#needs.nowSeconds() - ageSeconds)
+    }
+  }
+
+  /** Resolves when all of these have ended, or after so long, to how many have. */
+  async ended (sessions: readonly string[], timeoutMs: number): Promise<number> {
+    let timer: NodeJS.Timeout | undefined
+    const gone = Promise.all(sessions.map(session => new Promise<void>(resolve => {
+      if (!this.#live.has(session)) return resolve()
+      const waiters = this.#endWaiters.get(session) ?? new Set()
+      this.#endWaiters.set(session, waiters.add(resolve))
+    })))
+    await Promise.race([gone, new Promise<void>(resolve => { timer = setTimeout(resolve, timeoutMs) })])
+    clearTimeout(timer)
+    return sessions.filter(session => !this.#live.has(session)).length
   }
 
   take (event: FeedEvent): void {
@@ -49,13 +90,15 @@ export class Allocations {
     }
   }
 
-  #begin (event: FeedEvent & { kind: 'new' | 'refreshed' }, isComplete: boolean): void {
-    if (this.#live.has(event.session) || this.#live.size >= MOST_LISTED) return
-    const { session, transport, clientAddress } = event
-    this.#live.set(session, { session, ...ownerOf(event.username), transport, clientAddress, counted: NOTHING, isComplete })
+  #begin ({ session, username, transport, clientAddress }: Pick<LiveSession, 'session' | 'username' | 'transport' | 'clientAddress'>, isComplete: boolean, since = this.#needs.nowSeconds()): void {
+    if (this.#live.has(session) || this.#live.size >= MOST_LISTED) return
+    const allocation = { session, username, ...ownerOf(username), transport, clientAddress, since, counted: NOTHING, isComplete }
+    this.#live.set(session, allocation)
     this.#count[transport]++
     this.#showCounts()
     if (isComplete) this.#needs.metrics.add('turnpike_relay_allocations_total', { relay: this.#needs.relay, transport })
+    const { project, user } = allocation
+    this.#needs.onBegun(allocation, { ofUser: tally(this.#ofUser, `${project}.${user}`, 1), ofProject: tally(this.#ofProject, project, 1) })
   }
 
   #end (session: string): void {
@@ -63,9 +106,17 @@ export class Allocations {
     if (allocation === undefined) return
     this.#live.delete(session)
     this.#count[allocation.transport]--
+    tally(this.#ofUser, `${allocation.project}.${allocation.user}`, -1)
+    tally(this.#ofProject, allocation.project, -1)
     this.#showCounts()
+    this.#tellEnd(session)
     // Totals follow at once; where they got lost, this is bounded.
     if (this.#ended.size < 1024) this.#ended.set(session, allocation)
+  }
+
+  #tellEnd (session: string): void {
+    for (const resolve of this.#endWaiters.get(session) ?? []) resolve()
+    this.#endWaiters.delete(session)
   }
 
   /** The total is the truth: what no report has told yet (one can get lost while the feed restarts) is added. */
@@ -100,10 +151,12 @@ export class Allocations {
   }
 }
 
-/** `<expiry>:<project>.<user>`; a name of another form (another integration of the same secret) counts for the project `other`. */
-function ownerOf (username: string): { project: string, user: string } {
-  const [, project, user] = /^\d+:([A-Za-z0-9_-]{1,64})\.([A-Za-z0-9_-]{1,64})$/.exec(username) ?? []
-  return { project: project ?? 'other', user: user ?? '' }
+/** Changes a count and returns it; counts of nobody are not kept. */
+function tally (counts: Map<string, number>, name: string, change: 1 | -1): number {
+  const count = (counts.get(name) ?? 0) + change
+  if (count > 0) counts.set(name, count)
+  else counts.delete(name)
+  return count
 }
 
 function add (a: Counts, b: Counts): Counts {

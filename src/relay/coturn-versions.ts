@@ -24,8 +24,8 @@ const OPTIONS: readonly { line: string, from?: CoturnVersion, before?: CoturnVer
   { line: 'no-rfc5780', before: [4, 7, 0] },
   { line: 'response-origin-only-with-rfc5780', before: [4, 7, 0] },
   { line: 'no-software-attribute', before: [4, 7, 0] },
-  // From 4.10 on the telnet door is off by default, and this line is logged as an error.
-  { line: 'no-cli', before: [4, 10, 0] },
+  // From 4.10 on the command line is off by default.
+  { line: 'cli', from: [4, 10, 0] },
   // From 4.17 on DTLS is off by default, and this line is deprecated.
   { line: 'no-dtls', before: [4, 17, 0] },
 ]
@@ -44,6 +44,9 @@ const REFUSED: readonly { version: CoturnVersion, reason: string }[] = [
 export function refusalOf (version: CoturnVersion): string | null {
   return REFUSED.find(refused => refused.version.every((part, i) => part === version[i]))?.reason ?? null
 }
+
+/** Before it, a % in a user name is a format string for the feed (GHSA-4g7c-p5wg-j4hp) and ends coturn: nobody but us may make up names. */
+export const TAKES_ANY_USER_NAME: CoturnVersion = [4, 13, 0]
 
 const OLDEST_TESTED: CoturnVersion = [4, 6, 1]
 const MENDED: CoturnVersion = [4, 13, 1]

@@ -1,6 +1,9 @@
 /** What every relay driver can do, and the words that supervisor, drivers and probe share. */
 import type { TurnpikeError } from '../protocol/errors.ts'
 
+/** The directory of coturn's user database as we see it, and whom its files are given to, where that is another user than ours. */
+export type UserDatabaseHome = { directory: string, owner: { uid: number, gid: number } | null }
+
 /** What a driver found when it looked for coturn, and where its files will stand for coturn to read. */
 export type Prepared = {
   /** coturn's version ("4.6.1"), or null where it cannot be known (external). */
@@ -8,6 +11,8 @@ export type Prepared = {
   /** Paths as coturn sees them. */
   certPath: string
   keyPath: string
+  /** Where coturn's user database stands; null for a coturn that is not ours. */
+  userDatabase: UserDatabaseHome & { /** The file as coturn sees it. */ path: string } | null
   /** The user and group that coturn changes to once it has read its files; null where it is started as such already. */
   runAs: { user: string, group: string } | null
 }
@@ -19,7 +24,7 @@ export type Launch = {
   /** PEM texts, or null where TLS is not served. */
   tls: { cert: string, key: string } | null
   /** Where the relay will listen: looked at before the start, because coturn itself goes on without a port it cannot get. */
-  listen: { address: string, port: number, tlsPort: number | null }
+  listen: { address: string, port: number, tlsPort: number | null, control: { host: string, port: number } }
 }
 
 export type DriverEvents = {

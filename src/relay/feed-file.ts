@@ -1,20 +1,21 @@
-/** Where the feed listens and its password: kept across restarts, because a coturn that goes on relaying goes on reporting there. */
+/** Where the feed and coturn's command line listen and their passwords: kept across restarts, because a coturn that goes on relaying goes on reporting there. */
 import { randomBytes } from 'node:crypto'
+import { createServer } from 'node:net'
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { isLoopback } from './denied-peers.ts'
 import type { RelayNeeds } from './needs.ts'
 
-type Kept = { port: number, password: string }
+type Kept = { port: number, password: string, controlPort: number, controlPassword: string }
 
-/** What an earlier start has kept, or a new password and port 0. */
+/** What an earlier start has kept, or new passwords and port 0. */
 export function readFeedFile (dataDir: string): Kept {
   try {
-    const { port, password } = JSON.parse(readFileSync(pathOf(dataDir), 'utf8')) as Partial<Kept>
-    if (Number.isInteger(port) && typeof password === 'string' && password.length > 0) return { port: port ?? 0, password }
+    const { port = 0, password = '', controlPort = 0, controlPassword = '' } = JSON.parse(readFileSync(pathOf(dataDir), 'utf8')) as Partial<Kept>
+    if (Number.isInteger(port) && Number.isInteger(controlPort) && password !== '' && controlPassword !== '') return { port, password, controlPort, controlPassword }
   } catch {
     // None yet, or one that cannot be read: coturn is started anew, with another password.
   }
-  return { port: 0, password: randomBytes(18).toString('base64url') }
+  return { port: 0, password: newPassword(), controlPort: 0, controlPassword: newPassword() }
 }
 
 export function writeFeedFile (dataDir: string, kept: Kept): void {
@@ -28,6 +29,22 @@ export function writeFeedFile (dataDir: string, kept: Kept): void {
 /** From 4.13.1 on coturn refuses the host of its statistics database as a peer; on loopback that must not be the relay itself. */
 export function feedHost ({ relay, publicHost }: RelayNeeds['config']): string {
   return isLoopback(relay.listenIp ?? publicHost ?? '') ? '127.0.0.2' : '127.0.0.1'
+}
+
+/** A TCP port that nobody has now. */
+export async function freePort (host: string): Promise<number> {
+  const server = createServer()
+  return await new Promise((resolve, reject) => {
+    server.once('error', reject)
+    server.listen({ host, port: 0 }, () => {
+      const address = server.address()
+      server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0))
+    })
+  })
+}
+
+function newPassword (): string {
+  return randomBytes(18).toString('base64url')
 }
 
 function pathOf (dataDir: string): string {

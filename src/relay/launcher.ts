@@ -3,19 +3,23 @@ import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { resolve as resolvePath } from 'node:path'
 import { TurnpikeError } from '../protocol/errors.ts'
+import { hashedControlPassword, type ControlAddress } from './control.ts'
 import { chooseDriver } from './choose-driver.ts'
-import { parseVersion, warningsOf } from './coturn-versions.ts'
+import { isAtLeast, parseVersion, TAKES_ANY_USER_NAME, warningsOf } from './coturn-versions.ts'
 import type { Driver, Launch, Prepared } from './driver.ts'
 import type { RelayNeeds } from './needs.ts'
 import type { ProbedRelay } from './probe-target.ts'
 import { findAddresses, type Addresses } from './public-address.ts'
+import { UserDatabase } from './records.ts'
 import { renderTurnserverConf } from './turnserver-conf.ts'
 
 export type LauncherNeeds = RelayNeeds & {
   relay: string
   feed: { host: string, port: number, password: string }
-  /** A coturn was started, not taken over. */
-  onStarted: () => void
+  /** coturn's command line. */
+  control: ControlAddress
+  /** coturn runs: started, or taken over with what it has. */
+  onStarted: (adopted: boolean) => void
 }
 /** What coturn says where it goes on without a line of its configuration, or without all of it: then it serves everybody. */
 const NOT_AS_CONFIGURED = /Bad configuration format|Wrong address (range )?format|Cannot find config file/
@@ -31,6 +35,7 @@ export class Launcher {
   #chosen: Chosen | null = null
   #prepared: Prepared | null = null
   #addresses: Addresses | null = null
+  #users: UserDatabase | null = null
   #adopted = false
   #isWanted = false
 
@@ -52,6 +57,7 @@ export class Launcher {
     // Looked at anew each time: between two starts coturn may have been upgraded.
     this.#prepared = await driver.prepare()
     const launch = this.#launchOf(this.#prepared, this.#addresses)
+    this.#openUsers(this.#prepared)
     // All this may have taken long (an image was pulled): nothing is started that nobody will end.
     if (!this.#isWanted) throw new TurnpikeError('shutting-down', 'stopped before coturn was started')
     const said = { rejected: '', errors: 0 }
@@ -60,17 +66,35 @@ export class Launcher {
       onLogLine: line => this.#tell(line, said, onExit),
     })
     this.#adopted = adopted
-    if (!adopted) this.#needs.onStarted()
+    this.#needs.onStarted(adopted)
     log.info({ relay: this.#needs.relay, driver: driver.kind, version: this.#prepared.version, port: config.relay.port }, adopted ? 'coturn was running and is taken over' : 'coturn is started')
   }
 
   async end (deadlineMs: number): Promise<void> {
     this.#isWanted = false
+    this.#closeUsers()
     await this.#chosen?.driver.stop(deadlineMs)
+  }
+
+  /** Has coturn accept exactly the secrets that are wanted now, from its next authentication on. Throws data-dir-unwritable. */
+  applySecrets (): void {
+    try {
+      this.#users?.write(this.#needs.secrets(this.takesAnyUserName()))
+    } catch (error) {
+      throw new TurnpikeError('data-dir-unwritable', `coturn's user database cannot be written: ${(error as Error).message}`, { cause: error })
+    }
+  }
+
+  /** May programs of others make up user names for this coturn? Unknown for one that is not ours. */
+  takesAnyUserName (): boolean {
+    const version = this.#prepared?.version ?? null
+    const parsed = version === null ? null : parseVersion(version)
+    return parsed !== null && isAtLeast(parsed, TAKES_ANY_USER_NAME)
   }
 
   release (): void {
     this.#isWanted = false
+    this.#closeUsers()
     this.#chosen?.driver.release()
   }
 
@@ -103,6 +127,22 @@ export class Launcher {
     return [...(this.#addresses?.decisions ?? []), ...(this.#adopted ? ['coturn was running already and was taken over'] : [])]
   }
 
+  #openUsers ({ userDatabase }: Prepared): void {
+    this.#closeUsers()
+    if (userDatabase === null) return
+    try {
+      this.#users = new UserDatabase(userDatabase, this.#needs.relay)
+    } catch (error) {
+      throw new TurnpikeError('data-dir-unwritable', `coturn's user database in ${userDatabase.directory}: ${(error as Error).message}`, { cause: error })
+    }
+    this.applySecrets()
+  }
+
+  #closeUsers (): void {
+    this.#users?.close()
+    this.#users = null
+  }
+
   #host (): string {
     return this.#needs.config.publicHost ?? this.#addresses?.publicHost ?? '127.0.0.1'
   }
@@ -125,16 +165,16 @@ export class Launcher {
     return { listenIp: publicHost, publicIp: publicHost, publicHost, source: 'configured', decisions: [`the relay ${publicHost} is run by somebody else, and only probed`] }
   }
 
-  #launchOf ({ version, certPath, keyPath, runAs }: Prepared, { listenIp, publicIp }: Addresses): Launch {
-    const { config, secret, relay, feed } = this.#needs
+  #launchOf ({ version, certPath, keyPath, userDatabase, runAs }: Prepared, { listenIp, publicIp }: Addresses): Launch {
+    const { config, relay, feed, control } = this.#needs
     const { cert, key } = config.tls
     const tls = cert === undefined || key === undefined ? null : { cert: readFileSync(cert, 'utf8'), key: readFileSync(key, 'utf8') }
-    const listen = { address: listenIp, port: config.relay.port, tlsPort: this.#tlsPort() }
+    const listen = { address: listenIp, port: config.relay.port, tlsPort: this.#tlsPort(), control }
     const parsed = version === null ? null : parseVersion(version)
-    if (parsed === null) return { conf: '', tls: null, listen }
+    if (parsed === null || userDatabase === null) return { conf: '', tls: null, listen }
     const conf = renderTurnserverConf({
       realm: relay,
-      secret,
+      userDatabase: userDatabase.path,
       listenIp,
       publicIp,
       port: config.relay.port,
@@ -144,6 +184,7 @@ export class Launcher {
       peers: config.relay.peers,
       userQuota: config.relay.userQuota,
       feed: { ...feed, port: this.#feedPort },
+      control: { host: control.host, port: control.port, hashedPassword: hashedControlPassword(control.password) },
       runAs,
       version: parsed,
     })
@@ -152,8 +193,8 @@ export class Launcher {
 
   /** coturn's own words: a rejected option ends it, because the option may be what keeps strangers out. */
   #tell (line: string, said: { rejected: string, errors: number }, onExit: (reason: TurnpikeError) => void): void {
-    const { log, secret, feed, relay } = this.#needs
-    const text = line.replaceAll(secret, '[secret]').replaceAll(feed.password, '[secret]').trim()
+    const { log, feed, relay } = this.#needs
+    const text = line.replaceAll(feed.password, '[secret]').trim()
     if (text === '') return
     const isWarned = /\bERROR\b/.test(text) && !OF_A_CLIENT.test(text) && said.errors++ < MOST_ERRORS_WARNED
     log[isWarned ? 'warn' : 'debug']({ relay }, `coturn: ${text}`)

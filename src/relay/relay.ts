@@ -2,14 +2,16 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import type { Part } from '../lifecycle.ts'
 import type { ErrorCode } from '../protocol/errors.ts'
-import { Allocations, type TrafficEvent } from './allocations.ts'
+import { Allocations, type Allocation, type Crowd, type TrafficEvent } from './allocations.ts'
+import { Control } from './control.ts'
+import { Cutter } from './cutter.ts'
 import { isReady, type RelayState } from './relay-states.ts'
 import type { RelayCheck } from './driver.ts'
 import { Feed } from './feed.ts'
-import { feedHost, readFeedFile, writeFeedFile } from './feed-file.ts'
+import { feedHost, freePort, readFeedFile, writeFeedFile } from './feed-file.ts'
 import { Launcher } from './launcher.ts'
 import type { RelayNeeds } from './needs.ts'
-import { isProbeUser, probeOf } from './probe-target.ts'
+import { isProbeUser, probeOf, proveSecret } from './probe-target.ts'
 import { clockWatch, statusReport } from './relay-report.ts'
 import { Supervisor, type Status } from './supervisor.ts'
 
@@ -19,7 +21,7 @@ const RELAY = 'turnpike'
 const HAND_OUT_SECONDS = 30
 const START_DEADLINE_MS = 10_000
 
-export type { RelayNeeds, TrafficEvent }
+export type { Allocation, Crowd, RelayNeeds, TrafficEvent }
 export type RelayHealth = {
   id: string
   driver: 'docker' | 'process' | 'external' | 'none'
@@ -48,53 +50,134 @@ export type Relay = Part & {
   firewall (): { protocol: string, ports: string, what: string }[]
   /** Lets go of coturn without ending it. */
   release (): Promise<void>
+  allocations (): readonly Allocation[]
+  /** Ends these sessions; resolves to how many have ended when it is seen that they have, at most 2 s later. Throws relay-control-lost. */
+  cut (sessions: readonly string[], reason: string): Promise<number>
+  /** Has coturn accept exactly the secrets that it is to accept now; no restart, and no live allocation notices. Throws data-dir-unwritable. */
+  applySecrets (): void
+  /** Does the relay take credentials that are signed with this secret? Throws relay-unproven. */
+  proveSecret (secret: string): Promise<void>
+  /** Does this coturn bear user names that others make up (4.13 or newer)? */
+  takesAnyUserName (): boolean
 }
 
 /** `start` resolves when the relay is proved, has failed for the first time, or after 10 s; it does not throw for a relay that is not well. */
 export function createRelay (needs: RelayNeeds): Relay {
-  const { config, log, metrics, nowSeconds } = needs
-  const allocations = new Allocations({ relay: RELAY, metrics, onTraffic: needs.onTraffic, isOwn: isProbeUser })
-  const kept = readFeedFile(config.dataDir)
-  const feed = new Feed({ host: feedHost(config), password: kept.password, log, onEvent: event => allocations.take(event) })
-  const launcher = new Launcher({
-    ...needs,
-    relay: RELAY,
-    feed: { host: feedHost(config), port: kept.port, password: kept.password },
-    // One of an earlier control plane, with another configuration, may have reported here before it was ended.
-    onStarted: () => { if (supervisor.status().restarts === 0) allocations.restart() },
-  })
-  const end = async (deadlineMs: number): Promise<void> => {
-    await launcher.end(deadlineMs)
-    feed.disconnect()
-    allocations.restart()
+  return new Coturn(needs)
+}
+
+class Coturn implements Relay {
+  readonly name = 'relay'
+  readonly #needs: RelayNeeds
+  readonly #allocations: Allocations
+  readonly #feed: Feed
+  readonly #kept: ReturnType<typeof readFeedFile>
+  readonly #controlAddress: { host: string, port: number, password: string }
+  readonly #control: Control
+  readonly #cutter: Cutter
+  readonly #launcher: Launcher
+  readonly #supervisor: Supervisor
+
+  constructor (needs: RelayNeeds) {
+    const { config, metrics, nowSeconds, log } = needs
+    const host = feedHost(config)
+    this.#needs = needs
+    this.#kept = readFeedFile(config.dataDir)
+    const { port, password, controlPort, controlPassword } = this.#kept
+    this.#allocations = new Allocations({ relay: RELAY, metrics, nowSeconds, onTraffic: needs.onTraffic, onBegun: (allocation, crowd) => this.#begun(allocation, crowd), isOwn: isProbeUser })
+    this.#feed = new Feed({ host, password, log, onEvent: event => this.#allocations.take(event) })
+    this.#controlAddress = { host, port: controlPort, password: controlPassword }
+    this.#control = new Control(this.#controlAddress)
+    this.#cutter = new Cutter({ ...needs, relay: RELAY, control: this.#control, allocations: this.#allocations })
+    this.#launcher = new Launcher({ ...needs, relay: RELAY, feed: { host, port, password }, control: this.#controlAddress, onStarted: adopted => this.#started(adopted) })
+    this.#supervisor = superviseWith(needs, this.#launcher, deadlineMs => this.#end(deadlineMs))
   }
-  const supervisor = superviseWith(needs, launcher, end)
-  return {
-    name: 'relay',
-    start: async () => {
-      const port = await feed.listen(kept.port)
-      launcher.setFeedPort(port)
-      writeFeedFile(config.dataDir, { ...kept, port })
-      await supervisor.start(START_DEADLINE_MS)
-    },
-    stop: async deadlineMs => {
-      const endsAt = performance.now() + deadlineMs
-      // A launch that is under way is waited for, because what it starts must be ended; one that takes long comes to nothing.
-      await Promise.race([supervisor.stop(), wait(deadlineMs / 2, undefined, { ref: false })])
-      if (config.relay.onStop === 'keep') launcher.release()
-      else await end(Math.max(0, endsAt - performance.now()))
-      await feed.close()
-    },
-    release: async () => {
-      launcher.release()
-      await supervisor.stop()
-      launcher.release()
-      await feed.close()
-    },
-    health: () => ({ id: RELAY, ...launcher.describe(), ...withoutTimes(supervisor.status()), ready: isReady(supervisor.status().state) }),
-    endpoints: () => (isHandedOut(supervisor.status(), nowSeconds()) ? [launcher.endpoint()] : []),
-    decisions: () => launcher.decisions(),
-    firewall: () => firewallOf(config),
+
+  async start (): Promise<void> {
+    const { dataDir } = this.#needs.config
+    const port = await this.#feed.listen(this.#kept.port)
+    this.#launcher.setFeedPort(port)
+    if (this.#controlAddress.port === 0) this.#controlAddress.port = await freePort(this.#controlAddress.host)
+    writeFeedFile(dataDir, { ...this.#kept, port, controlPort: this.#controlAddress.port })
+    this.#cutter.start()
+    await this.#supervisor.start(START_DEADLINE_MS)
+  }
+
+  async stop (deadlineMs: number): Promise<void> {
+    const endsAt = performance.now() + deadlineMs
+    // A launch that is under way is waited for, because what it starts must be ended; one that takes long comes to nothing.
+    await Promise.race([this.#supervisor.stop(), wait(deadlineMs / 2, undefined, { ref: false })])
+    if (this.#needs.config.relay.onStop === 'keep') this.#launcher.release()
+    else await this.#end(Math.max(0, endsAt - performance.now()))
+    await this.#close()
+  }
+
+  async release (): Promise<void> {
+    this.#launcher.release()
+    await this.#supervisor.stop()
+    this.#launcher.release()
+    await this.#close()
+  }
+
+  health (): RelayHealth {
+    const status = this.#supervisor.status()
+    return { id: RELAY, ...this.#launcher.describe(), ...withoutTimes(status), ready: isReady(status.state) }
+  }
+
+  endpoints (): { host: string, port: number, tlsPort: number | null }[] {
+    return isHandedOut(this.#supervisor.status(), this.#needs.nowSeconds()) ? [this.#launcher.endpoint()] : []
+  }
+
+  decisions (): string[] {
+    return this.#launcher.decisions()
+  }
+
+  firewall (): { protocol: string, ports: string, what: string }[] {
+    return firewallOf(this.#needs.config)
+  }
+
+  allocations (): readonly Allocation[] {
+    return this.#allocations.list()
+  }
+
+  async cut (sessions: readonly string[], reason: string): Promise<number> {
+    return await this.#cutter.cut(sessions, reason)
+  }
+
+  applySecrets (): void {
+    this.#launcher.applySecrets()
+  }
+
+  async proveSecret (secret: string): Promise<void> {
+    await proveSecret(this.#launcher.target(), secret, this.#needs.nowSeconds)
+  }
+
+  takesAnyUserName (): boolean {
+    return this.#launcher.takesAnyUserName()
+  }
+
+  #begun (allocation: Allocation, crowd: Crowd): void {
+    if (allocation.isComplete) this.#needs.onBegun({ relay: RELAY, project: allocation.project, user: allocation.user })
+    this.#cutter.judge(allocation, crowd)
+  }
+
+  #started (adopted: boolean): void {
+    if (adopted) this.#cutter.reconcile()
+    // One of an earlier control plane, with another configuration, may have reported here before it was ended.
+    else if (this.#supervisor.status().restarts === 0) this.#allocations.restart()
+  }
+
+  async #end (deadlineMs: number): Promise<void> {
+    this.#control.close()
+    await this.#launcher.end(deadlineMs)
+    this.#feed.disconnect()
+    this.#allocations.restart()
+  }
+
+  async #close (): Promise<void> {
+    this.#cutter.stop()
+    this.#control.close()
+    await this.#feed.close()
   }
 }
 
@@ -107,7 +190,8 @@ function superviseWith (needs: RelayNeeds, launcher: Launcher, end: (deadlineMs:
     mayRestart: () => config.relay.driver !== 'external',
     probe: isAbandoned => {
       watchClock()
-      return probeOf(launcher.target(), needs.secret, nowSeconds, isAbandoned)
+      const [secret = ''] = needs.secrets(launcher.takesAnyUserName())
+      return probeOf(launcher.target(), secret, nowSeconds, isAbandoned)
     },
     onChange: statusReport(RELAY, metrics, log),
     onRestart: reason => metrics.add('turnpike_relay_restarts_total', { relay: RELAY, reason }),

@@ -6,7 +6,8 @@ import { deniedPeers, isDenied, isLoopback, type PeerPolicy } from './denied-pee
 export type TurnserverSettings = {
   /** coturn's realm; ours is the relay's id. */
   realm: string
-  secret: string
+  /** coturn's user database, which holds the secrets: what stands in this file cannot change while coturn runs. */
+  userDatabase: string
   listenIp: string
   /** The address that clients must use; the same as listenIp where nothing translates between them. */
   publicIp: string
@@ -19,10 +20,15 @@ export type TurnserverSettings = {
   userQuota: number
   /** Our listener that coturn reports allocations and traffic to. */
   feed: { host: string, port: number, password: string }
+  /** Where its command line listens, on loopback; the password is hashed as coturn wants it. */
+  control: { host: string, port: number, hashedPassword: string }
   /** The user and group that coturn changes to, where it is started as root. */
   runAs: { user: string, group: string } | null
   version: CoturnVersion
 }
+
+/** One for each port that there can be. */
+const MOST_SESSIONS_PRINTED = 65_536
 
 /** The whole file. Throws relay-config-rejected where a value would break out of its line. */
 export function renderTurnserverConf (settings: TurnserverSettings): string {
@@ -39,7 +45,7 @@ export function renderTurnserverConf (settings: TurnserverSettings): string {
     `max-port=${settings.maxPort}`,
     `realm=${settings.realm}`,
     'use-auth-secret',
-    `static-auth-secret=${settings.secret}`,
+    `userdb=${settings.userDatabase}`,
     'fingerprint',
     'stale-nonce=600',
     `user-quota=${settings.userQuota}`,
@@ -49,6 +55,10 @@ export function renderTurnserverConf (settings: TurnserverSettings): string {
     ...linesFor(settings.version),
     ...peerLines(settings),
     `redis-statsdb="ip=${feed.host} dbname=0 port=${feed.port} password=${feed.password} connect_timeout=5"`,
+    `cli-ip=${settings.control.host}`,
+    `cli-port=${settings.control.port}`,
+    `cli-password=${settings.control.hashedPassword}`,
+    `cli-max-output-sessions=${MOST_SESSIONS_PRINTED}`,
     ...(settings.runAs === null ? [] : [`proc-user=${settings.runAs.user}`, `proc-group=${settings.runAs.group}`]),
     'log-file=stdout',
     'simple-log',

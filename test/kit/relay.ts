@@ -3,14 +3,14 @@ import { readFileSync } from 'node:fs'
 import { onTestFinished } from 'vitest'
 import { loadConfig } from '../../src/config/load.ts'
 import { createMetrics, type Metrics } from '../../src/metrics/metrics.ts'
-import { createRelay, type Relay, type TrafficEvent } from '../../src/relay/relay.ts'
+import { createRelay, type Relay, type RelayNeeds, type TrafficEvent } from '../../src/relay/relay.ts'
 import { loopbackSettings } from './app.ts'
 
 export type TestRelay = Relay & { settings: Record<string, string>, metrics: Metrics, traffic: TrafficEvent[], log: string[], port: number, secret: string, feedFile (): { port: number, password: string } }
 export const RELAY_SECRET = 'secret-of-a-relay-in-a-test'
 
 /** Made, not started. With the settings of an earlier one it is the next control plane of the same relay. */
-export async function makeRelay (more: Record<string, string> = {}, world: { programPath?: string[], dockerHost?: string, nowSeconds?: () => number } = {}): Promise<TestRelay> {
+export async function makeRelay (more: Record<string, string> = {}, world: { programPath?: string[], dockerHost?: string, nowSeconds?: () => number, secrets?: RelayNeeds['secrets'], reasonToCut?: RelayNeeds['reasonToCut'] } = {}): Promise<TestRelay> {
   const settings = { ...await loopbackSettings(), TURNPIKE_RELAY_PROBE_SECONDS: '1', ...more }
   const { config, problems } = loadConfig({ env: settings, readFile: path => readFileSync(path, 'utf8') })
   if (problems.length > 0) throw new Error(JSON.stringify(problems))
@@ -20,13 +20,15 @@ export async function makeRelay (more: Record<string, string> = {}, world: { pro
   const write = (fields: object, message: string): void => { log.push(`${message} ${JSON.stringify(fields)}`) }
   const relay = createRelay({
     config,
-    secret: RELAY_SECRET,
+    secrets: world.secrets ?? (() => [RELAY_SECRET]),
+    reasonToCut: world.reasonToCut ?? (() => null),
     log: { debug: write, info: write, warn: write, error: write },
     metrics,
     nowSeconds: world.nowSeconds ?? (() => Math.floor(Date.now() / 1000)),
     programPath: world.programPath ?? (process.env['PATH'] ?? '').split(':'),
     dockerHost: world.dockerHost,
     installRelay: false,
+    onBegun: () => {},
     onTraffic: event => traffic.push(event),
   })
   let ended = false

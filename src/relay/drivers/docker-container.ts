@@ -6,14 +6,14 @@ export const LABELS = { relay: 'io.turnpike.relay', owner: 'io.turnpike.owner', 
 
 const DIRECTORY = '/etc/turnpike'
 /** Where the files of a launch stand inside the container. */
-export const PATHS = { directory: DIRECTORY, conf: `${DIRECTORY}/turnserver.conf`, cert: `${DIRECTORY}/cert.pem`, key: `${DIRECTORY}/key.pem` } as const
+export const PATHS = { directory: DIRECTORY, conf: `${DIRECTORY}/turnserver.conf`, cert: `${DIRECTORY}/cert.pem`, key: `${DIRECTORY}/key.pem`, users: '/var/lib/turnpike' } as const
 
 /** nobody, whom the official image runs as. */
 export const NOBODY = 65534
 
-export type ContainerNeeds = { relay: string, owner: string, image: string, digest: string, composeProject: string | null, hasLowPort: boolean }
+export type ContainerNeeds = { relay: string, owner: string, image: string, digest: string, composeProject: string | null, /** Directory of the user database, as the engine sees it. */ users: string, hasLowPort: boolean }
 
-export function containerOptions ({ relay, owner, image, digest, composeProject, hasLowPort }: ContainerNeeds): ContainerCreateOptions {
+export function containerOptions ({ relay, owner, image, digest, composeProject, users, hasLowPort }: ContainerNeeds): ContainerCreateOptions {
   return {
     name: `turnpike-relay-${relay}-${owner}`,
     Image: image,
@@ -33,6 +33,8 @@ export function containerOptions ({ relay, owner, image, digest, composeProject,
     HostConfig: {
       // A published port range would cost a proxy process for each port.
       NetworkMode: 'host',
+      // Shared with us: the secrets in it change while coturn runs.
+      Mounts: [{ Type: 'bind', Source: users, Target: PATHS.users }],
       // As process 1, coturn before 4.6.2 does not hear SIGTERM.
       Init: true,
       ReadonlyRootfs: true,

@@ -1,12 +1,13 @@
 /** Runs coturn as a container through the Docker Engine API (dockerode): created with its configuration inside, watched, taken over, ended. */
 import Docker, { type Container } from 'dockerode'
 import { createHash } from 'node:crypto'
-import { hostname } from 'node:os'
 import type { Log } from '../../lifecycle.ts'
 import { TurnpikeError } from '../../protocol/errors.ts'
 import { parseVersion, refusalOf } from '../coturn-versions.ts'
-import type { Driver, DriverEvents, Launch, Prepared } from '../driver.ts'
-import { containerOptions, LABELS, PATHS } from './docker-container.ts'
+import type { Driver, DriverEvents, Launch, Prepared, UserDatabaseHome } from '../driver.ts'
+import { removeUserDatabase } from '../records.ts'
+import { containerOptions, LABELS, NOBODY, PATHS } from './docker-container.ts'
+import { hostPathOf, ownContainer } from './docker-self.ts'
 import { launchArchive } from './docker-archive.ts'
 import { followContainerLog } from './docker-log.ts'
 import { requireFreePorts } from './free-ports.ts'
@@ -17,6 +18,8 @@ export type DockerNeeds = {
   /** Tells this data directory's container from those of others on the same engine. */
   owner: string
   image: string
+  /** Where the relay's files stand, as we see it. */
+  directory: string
   /** DOCKER_HOST, where it is set. */
   dockerHost: string | undefined
   log: Log
@@ -62,6 +65,7 @@ export function createDockerDriver (needs: DockerNeeds): Driver {
       if (found === null) return
       await found.stop({ t: deadlineMs > 2000 ? STOP_SECONDS : 0 }).catch(ignoreGone)
       await found.remove({ force: true, v: true }).catch(ignoreGone)
+      removeUserDatabase(userDatabaseOf(needs.directory))
     },
     release: () => stopWatching(),
   }
@@ -106,7 +110,11 @@ async function prepareImage (docker: Docker, needs: DockerNeeds): Promise<Prepar
   if (version === null) throw new TurnpikeError('relay-image-missing', `${needs.image} holds no turnserver that tells its version`)
   const refusal = refusalOf(version)
   if (refusal !== null) throw new TurnpikeError('relay-program-refused', `${needs.image} is coturn ${version.join('.')}: ${refusal}`)
-  return { version: version.join('.'), certPath: PATHS.cert, keyPath: PATHS.key, runAs: null }
+  return { version: version.join('.'), certPath: PATHS.cert, keyPath: PATHS.key, userDatabase: { ...userDatabaseOf(needs.directory), path: `${PATHS.users}/turndb` }, runAs: null }
+}
+
+function userDatabaseOf (directory: string): UserDatabaseHome {
+  return { directory: `${directory}/userdb`, owner: { uid: NOBODY, gid: NOBODY } }
 }
 
 /** What `turnserver --version` prints in a container of its own. */
@@ -125,7 +133,8 @@ async function printedBy (docker: Docker, image: string): Promise<string> {
 
 async function takeOverOrCreate (docker: Docker, needs: DockerNeeds, launch: Launch): Promise<{ found: Container, adopted: boolean }> {
   const { Id: imageId } = await docker.getImage(needs.image).inspect()
-  const digest = createHash('sha256').update(JSON.stringify([launch, imageId])).digest('hex')
+  const users = await hostPathOf(docker, userDatabaseOf(needs.directory).directory)
+  const digest = createHash('sha256').update(JSON.stringify([launch, imageId, users])).digest('hex')
   const mine = await docker.listContainers({ all: true, filters: { label: [`${LABELS.relay}=${needs.relay}`, `${LABELS.owner}=${needs.owner}`] } })
   const same = mine.find(({ State, Labels }) => State === 'running' && Labels[LABELS.digest] === digest)
   for (const { Id } of mine) {
@@ -134,29 +143,11 @@ async function takeOverOrCreate (docker: Docker, needs: DockerNeeds, launch: Lau
   if (same !== undefined) return { found: docker.getContainer(same.Id), adopted: true }
   await requireFreePorts(launch.listen)
   const hasLowPort = launch.listen.port < 1024 || (launch.listen.tlsPort ?? 1024) < 1024
-  const options = containerOptions({ ...needs, digest, hasLowPort, composeProject: await ownComposeProject(docker) })
+  const options = containerOptions({ ...needs, digest, users, hasLowPort, composeProject: (await ownContainer(docker))?.Config.Labels['com.docker.compose.project'] ?? null })
   const found = await docker.createContainer(options)
   await found.putArchive(await launchArchive(launch), { path: PATHS.directory })
   await found.start()
   return { found, adopted: false }
-}
-
-/** Under compose, `down --remove-orphans` takes away what carries its project's label: coturn is to be part of that. */
-async function ownComposeProject (docker: Docker): Promise<string | null> {
-  // A container's host name is its id, unless it shares the machine's network.
-  const candidates = [hostname(), ...await ownContainerIds()]
-  for (const id of candidates) {
-    const labels = await docker.getContainer(id).inspect().then(({ Config }) => Config.Labels, () => null)
-    const project = labels?.['com.docker.compose.project']
-    if (project !== undefined) return project
-  }
-  return null
-}
-
-async function ownContainerIds (): Promise<string[]> {
-  const { readFile } = await import('node:fs/promises')
-  const mounts = await readFile('/proc/self/mountinfo', 'utf8').catch(() => '')
-  return [...new Set([...mounts.matchAll(/\/containers\/([0-9a-f]{64})\//g)].map(([, id]) => id ?? ''))]
 }
 
 /** 304 and 404: it has stopped or gone already, which is what was wanted. */

@@ -4,7 +4,7 @@ import type { Driver } from '../driver.ts'
 export function createExternalDriver (): Driver {
   return {
     kind: 'external',
-    prepare: async () => ({ version: null, certPath: '', keyPath: '', runAs: null }),
+    prepare: async () => ({ version: null, certPath: '', keyPath: '', userDatabase: null, runAs: null }),
     start: async () => ({ adopted: true }),
     stop: async () => {},
     release: () => {},

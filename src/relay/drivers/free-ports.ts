@@ -3,9 +3,10 @@ import { createSocket } from 'node:dgram'
 import { createServer, isIPv6 } from 'node:net'
 import { setTimeout as wait } from 'node:timers/promises'
 import { isTurnpikeError, TurnpikeError } from '../../protocol/errors.ts'
+import type { Launch } from '../driver.ts'
 import { holderOfPort } from './process-table.ts'
 
-type Listen = { address: string, port: number, tlsPort: number | null }
+type Listen = Launch['listen']
 
 /** A coturn that has just ended still holds its ports until the last of its threads has gone. */
 const PATIENCE_MS = 500
@@ -24,11 +25,12 @@ export async function requireFreePorts (listen: Listen): Promise<void> {
   }
 }
 
-async function tryPorts ({ address, port, tlsPort }: Listen): Promise<void> {
+async function tryPorts ({ address, port, tlsPort, control }: Listen): Promise<void> {
   await bindUdp(address, port).catch((error: unknown) => { throw explained(error, 'udp', address, port) })
   for (const tcpPort of tlsPort === null ? [port] : [port, tlsPort]) {
     await bindTcp(address, tcpPort).catch((error: unknown) => { throw explained(error, 'tcp', address, tcpPort) })
   }
+  await bindTcp(control.host, control.port).catch((error: unknown) => { throw explained(error, 'tcp', control.host, control.port) })
 }
 
 async function bindUdp (address: string, port: number): Promise<void> {

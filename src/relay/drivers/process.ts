@@ -8,8 +8,9 @@ import { promisify } from 'node:util'
 import type { Log } from '../../lifecycle.ts'
 import { TurnpikeError } from '../../protocol/errors.ts'
 import { parseVersion, refusalOf } from '../coturn-versions.ts'
-import type { Driver, DriverEvents, Launch, Prepared } from '../driver.ts'
+import type { Driver, DriverEvents, Launch, Prepared, UserDatabaseHome } from '../driver.ts'
 import { installCoturn, whyNotInstallable } from '../install-coturn.ts'
+import { removeUserDatabase } from '../records.ts'
 import { requireFreePorts } from './free-ports.ts'
 import { followLog } from './log-file.ts'
 import { pidsWithArgument, startTicksOf } from './process-table.ts'
@@ -57,7 +58,7 @@ export function createProcessDriver (needs: ProcessNeeds): Driver {
     kind: 'process',
     prepare: async () => {
       program = findProgram(needs.programPath) ?? install(needs)
-      return await inspect(program, paths)
+      return await inspect(program, paths, userDatabaseOf(directory))
     },
     start: async (launch, events) => {
       const { adopted, ...found } = await takeOverOrStart(launch, program, directory, paths)
@@ -70,6 +71,7 @@ export function createProcessDriver (needs: ProcessNeeds): Driver {
       running = null
       await Promise.all([...pids].map(pid => end(pid, Math.min(PATIENCE_MS, deadlineMs / 2))))
       rmSync(paths.state, { force: true })
+      removeUserDatabase(userDatabaseOf(directory))
     },
     release: () => stopWatching(),
   }
@@ -110,14 +112,24 @@ function install ({ programPath, mayInstall, log }: ProcessNeeds): string {
   return program
 }
 
-async function inspect (program: string, { cert, key }: Paths): Promise<Prepared> {
+async function inspect (program: string, { cert, key }: Paths, home: UserDatabaseHome): Promise<Prepared> {
   const { stdout } = await promisify(execFile)(program, ['--version'], { timeout: 5000 })
     .catch((error: unknown) => { throw new TurnpikeError('relay-program-missing', `${program} --version failed: ${(error as Error).message}`, { cause: error }) })
   const version = parseVersion(stdout)
   if (version === null) throw new TurnpikeError('relay-program-refused', `${program} does not tell a version`)
   const refusal = refusalOf(version)
   if (refusal !== null) throw new TurnpikeError('relay-program-refused', `coturn ${version.join('.')}: ${refusal}`)
-  return { version: version.join('.'), certPath: cert, keyPath: key, runAs: lesserUser()?.names ?? null }
+  return { version: version.join('.'), certPath: cert, keyPath: key, userDatabase: { ...home, path: `${home.directory}/turndb` }, runAs: lesserUser()?.names ?? null }
+}
+
+/**
+ * Started as root, coturn opens its user database as another user, to whom the way to our data directory is closed (it may be in /root).
+ * /run is open to all and gone with the machine's memory; the secrets are written there anew at each start.
+ */
+function userDatabaseOf (directory: string): UserDatabaseHome {
+  const lesser = lesserUser()
+  if (lesser === null) return { directory: `${directory}/userdb`, owner: null }
+  return { directory: `/run/turnpike-${createHash('sha256').update(directory).digest('hex').slice(0, 12)}`, owner: { uid: lesser.uid, gid: lesser.gid } }
 }
 
 /** Debian's package makes the user turnserver; every system has nobody. */

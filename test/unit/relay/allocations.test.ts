@@ -7,7 +7,7 @@ import { parseFeedEvent } from '../../../src/relay/feed-events.ts'
 function follow (): { publish (what: string, payload: string, session?: string, user?: string): void, sum (): TrafficEvent, live (): number, metric (line: string): Promise<string | undefined>, restart (): void } {
   const metrics = createMetrics()
   const events: TrafficEvent[] = []
-  const allocations = new Allocations({ relay: 'turnpike', metrics, onTraffic: event => events.push(event), isOwn: name => name.endsWith(':turnpike-probe') })
+  const allocations = new Allocations({ relay: 'turnpike', metrics, nowSeconds: () => 1_795_290_000, onTraffic: event => events.push(event), onBegun: () => {}, isOwn: name => name.endsWith(':turnpike-probe') })
   return {
     publish: (what, payload, session = '001000000000000002', user = '1795290552:shop.alice') => {
       const event = parseFeedEvent(`turn/realm/turnpike/user/${user}/allocation/${session}/${what}`, payload)

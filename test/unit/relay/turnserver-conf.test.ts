@@ -4,7 +4,8 @@ import { renderTurnserverConf, type TurnserverSettings } from '../../../src/rela
 
 const settings: TurnserverSettings = {
   realm: 'turnpike',
-  secret: 'a-secret-of-the-fixture',
+  userDatabase: '/run/turnpike-0123456789ab/turndb',
+  control: { host: '127.0.0.1', port: 45766, hashedPassword: '$5$0123456789abcdef$0123' },
   listenIp: '10.0.0.5',
   publicIp: '198.51.100.7',
   port: 3478,
@@ -39,6 +40,6 @@ test('no rule is in CIDR form, which 4.6.1 would leave out', () => {
   expect(rules.filter(rule => rule.includes('/'))).toEqual([])
 })
 
-test.each(['a\nno-auth', 'a\u0000b', 'x'.repeat(1001)])('a value that would break out of its line is refused (%#)', secret => {
-  expect(() => renderTurnserverConf({ ...settings, secret })).toThrow(expect.objectContaining({ code: 'relay-config-rejected', message: expect.not.stringContaining(secret) }))
+test.each(['a\nno-auth', 'a\u0000b', 'x'.repeat(1001)])('a value that would break out of its line is refused (%#)', password => {
+  expect(() => renderTurnserverConf({ ...settings, feed: { ...settings.feed, password } })).toThrow(expect.objectContaining({ code: 'relay-config-rejected', message: expect.not.stringContaining(password) }))
 })
