@@ -1,89 +1,101 @@
-/** The door of access: who is calling, and what a peer may in a room. */
-import { randomBytes } from 'node:crypto'
+/** The door of access: who is calling, what projects there are, what a peer may in a room, and what was done by whom. */
 import type { Config } from '../config/schema.ts'
+import type { Log, Part } from '../lifecycle.ts'
 import type { Metrics } from '../metrics/metrics.ts'
-import { TurnpikeError, type FieldError } from '../protocol/errors.ts'
-import { isValidId, type Metadata } from '../protocol/frames.ts'
 import type { Store } from '../store/store.ts'
-import { ApiKeys, CALL_PROJECT, type Caller } from './api-keys.ts'
-import { addProject, addSigningKey, migrations, signingKeys } from './records.ts'
-import { readRoomToken, signRoomToken, type Grant } from './room-tokens.ts'
+import { ApiKeys, type ApiKey, type Caller, type NewKey } from './api-keys.ts'
+import { Audit, type AuditEntry, type AuditRecord } from './audit.ts'
+import { CALL_PROJECT, Projects, type Project } from './projects.ts'
+import { migrations } from './records.ts'
+import { RoomTokenDesk, type IssuedToken } from './room-token-desk.ts'
+import type { RoomTokenRequest } from './room-token-requests.ts'
+import type { Grant } from './room-tokens.ts'
 
 export { migrations }
-export type { Caller, Grant }
-export type RoomTokenRequest = {
-  room: string
-  peer: string
-  role?: string | undefined
-  metadata?: Metadata | undefined
-  /** How long it can be used for joining. */
-  ttlSeconds?: number | undefined
-  capacity?: number | undefined
-  takeover?: boolean | undefined
-  permissions?: { signal?: boolean | undefined, update?: boolean | undefined } | undefined
+export type { ApiKey, AuditEntry, AuditRecord, Caller, Grant, NewKey, IssuedToken, Project, RoomTokenRequest }
+export type AccessNeeds = {
+  store: Store
+  metrics: Pick<Metrics, 'add'>
+  config: Pick<Config, 'adminKey' | 'apiKey' | 'signaling' | 'projects'>
+  log: Log
+  nowSeconds: () => number
 }
-export type AccessNeeds = { store: Store, metrics: Pick<Metrics, 'add'>, config: Pick<Config, 'adminKey' | 'apiKey' | 'signaling'>, nowSeconds: () => number }
-export type Access = {
+export type Access = Part & {
   /** Keys made by this start, in plain text, to be shown once; null where one existed or is fixed by a setting. */
   firstKeys (): { adminKey: string | null, apiKey: string | null }
+  /** An admin key that ends with this process. */
+  lendAdminKey (): string
   /** Throws unauthorized. */
   callerFor (authorization: string | undefined): Caller
-  createProject (project: string): void
-  /** `tpk_<id>_<secret>`, shown only now. */
-  createApiKey (project: string): string
-  /** Throws invalid-request with the fields that are wrong, or metadata-too-large. */
-  issueRoomToken (project: string, request: RoomTokenRequest): { token: string, expiresAtSeconds: number }
+  /** The same for a key that stands elsewhere than in the header. */
+  callerOf (key: string): Caller
+  projects: Pick<Projects, 'get' | 'require' | 'list' | 'create' | 'update' | 'delete' | 'webhookSecret' | 'renewWebhookSecret'>
+  keys: Pick<ApiKeys, 'make' | 'list' | 'require' | 'rotate' | 'revoke'>
+  audit: Pick<Audit, 'record' | 'list'>
+  /** `keyId`: the API key that asked, where one did; with it the token ends too. Throws invalid-request with the fields that are wrong, or metadata-too-large. */
+  issueRoomToken (project: string, request: RoomTokenRequest, keyId: string | null): IssuedToken
   /** The same for a visitor of the call page. */
-  issueCallToken (request: Pick<RoomTokenRequest, 'room' | 'peer' | 'metadata'>): { token: string, expiresAtSeconds: number }
+  issueCallToken (request: Pick<RoomTokenRequest, 'room' | 'peer' | 'metadata'>): IssuedToken
   /** Throws token-invalid or token-expired. */
   checkRoomToken (token: string): Grant
+  /** The token with this id can no longer be used for joining. */
+  revokeRoomToken (tokenId: string): void
+  /** New tokens are signed with a new key; those of the key before stay valid, those of older ones do not. Returns its id. */
+  rotateSigningKey (): { keyId: string }
 }
 
-const TOKEN_TTL = { fallback: 300, min: 10, max: 86_400 }
 const CALL_TOKEN = { ttlSeconds: 60, capacity: 8 }
-const MOST_CAPACITY = 1000
-const LONGEST_ROLE = 64
+const FLUSH_MS = 10_000
 
-export function createAccess ({ store, metrics, config, nowSeconds }: AccessNeeds): Access {
+export function createAccess ({ store, metrics, config, log, nowSeconds }: AccessNeeds): Access {
+  const projects = new Projects(store, config.projects, nowSeconds)
   const keys = new ApiKeys(store, config, nowSeconds)
   const first = keys.makeFirst()
-  const signing = signingKeys(store)
-  if (signing.length === 0) {
-    signing.push({ id: randomBytes(4).toString('hex'), secret: randomBytes(32).toString('base64url') })
-    for (const key of signing) addSigningKey(store, key, nowSeconds())
-  }
+  const desk = new RoomTokenDesk({ store, metrics, projects, limits: config.signaling, nowSeconds })
+  let flushing: NodeJS.Timeout | undefined
 
-  const issueRoomToken: Access['issueRoomToken'] = (project, request) => {
-    const { room, peer, role = null, metadata = {}, ttlSeconds = TOKEN_TTL.fallback, capacity = config.signaling.roomCapacity, takeover = false, permissions = {} } = request
-    const wrong = wrongFields(request)
-    if (wrong.length > 0) throw new TurnpikeError('invalid-request', wrong.map(({ field, message }) => `${field} ${message}`).join('; '), { fields: wrong })
-    if (Buffer.byteLength(JSON.stringify(metadata)) > config.signaling.metadataBytes) throw new TurnpikeError('metadata-too-large', `metadata may have ${config.signaling.metadataBytes} bytes as JSON`)
-    const [key] = signing
-    if (key === undefined) throw new TurnpikeError('internal', 'there is no signing key')
-    const expiresAtSeconds = nowSeconds() + ttlSeconds
-    const token = signRoomToken({ project, room, peer, role, metadata, kind: 'mesh', capacity, takeover, permissions: { signal: permissions.signal ?? true, update: permissions.update ?? true }, expiresAtSeconds }, key, nowSeconds())
-    metrics.add('turnpike_room_tokens_issued_total', { project })
-    return { token, expiresAtSeconds }
+  const flush = (): void => {
+    try {
+      keys.flushUse()
+    } catch (error) {
+      log.debug({ reason: (error as Error).message }, 'when keys were last used could not be written down; tried again')
+    }
   }
   return {
+    name: 'access',
+    start: async () => { flushing = setInterval(flush, FLUSH_MS).unref() },
+    stop: async () => {
+      clearInterval(flushing)
+      flush()
+    },
     firstKeys: () => first,
+    lendAdminKey: () => keys.lendAdmin(),
     callerFor: authorization => keys.callerFor(authorization),
-    createProject: project => addProject(store, project, nowSeconds()),
-    createApiKey: project => keys.make(project),
-    issueRoomToken,
-    issueCallToken: request => issueRoomToken(CALL_PROJECT, { ...request, ...CALL_TOKEN }),
-    checkRoomToken: token => readRoomToken(token, signing, nowSeconds()),
+    callerOf: key => keys.callerOf(key),
+    projects: withKeysForgotten(projects, keys),
+    keys,
+    audit: new Audit(store, nowSeconds),
+    issueRoomToken: (project, request, keyId) => desk.issue(project, request, keyId),
+    issueCallToken: request => desk.issue(CALL_PROJECT, { ...request, ...CALL_TOKEN }, null),
+    checkRoomToken: token => desk.check(token),
+    revokeRoomToken: tokenId => desk.revoke(tokenId),
+    rotateSigningKey: () => desk.rotateSigningKey(),
   }
 }
 
-function wrongFields ({ room, peer, role, ttlSeconds, capacity }: RoomTokenRequest): FieldError[] {
-  const expectedId = 'must be 1 to 128 characters without control characters and /, and not *'
-  const isBetween = (value: number | undefined, min: number, max: number): boolean => value === undefined || (Number.isInteger(value) && value >= min && value <= max)
-  return [
-    ...(isValidId(room) ? [] : [{ field: 'room', message: expectedId }]),
-    ...(isValidId(peer) ? [] : [{ field: 'peer', message: expectedId }]),
-    ...(role === undefined || (role.length >= 1 && role.length <= LONGEST_ROLE) ? [] : [{ field: 'role', message: `must be 1 to ${LONGEST_ROLE} characters` }]),
-    ...(isBetween(ttlSeconds, TOKEN_TTL.min, TOKEN_TTL.max) ? [] : [{ field: 'ttl', message: `must be a whole number of seconds from ${TOKEN_TTL.min} to ${TOKEN_TTL.max}` }]),
-    ...(isBetween(capacity, 1, MOST_CAPACITY) ? [] : [{ field: 'capacity', message: `must be a whole number from 1 to ${MOST_CAPACITY}` }]),
-  ]
+/** The keys of a project that is deleted go with it, also those that are remembered. */
+function withKeysForgotten (projects: Projects, keys: ApiKeys): Access['projects'] {
+  return {
+    get: id => projects.get(id),
+    require: id => projects.require(id),
+    list: (cursor, limit) => projects.list(cursor, limit),
+    create: (id, patch) => projects.create(id, patch),
+    update: (id, patch) => projects.update(id, patch),
+    delete: id => {
+      projects.delete(id)
+      keys.forget()
+    },
+    webhookSecret: id => projects.webhookSecret(id),
+    renewWebhookSecret: id => projects.renewWebhookSecret(id),
+  }
 }

@@ -1,81 +1,241 @@
 /** The door of credentials: who may relay, for how long. Issues what a browser takes as it is; nothing is written when one is issued. */
 import { randomBytes } from 'node:crypto'
 import type { Config } from '../config/schema.ts'
+import type { Log, Part } from '../lifecycle.ts'
 import type { Metrics } from '../metrics/metrics.ts'
 import { TurnpikeError, type FieldError } from '../protocol/errors.ts'
 import type { IceServer } from '../protocol/frames.ts'
+import type { IceTransport, ProjectSettings } from '../protocol/project-settings.ts'
 import type { Store } from '../store/store.ts'
-import { iceServersOf, stunUrls, TRANSPORTS, turnUrls, type IceTransport, type RelayEndpoint } from './ice-servers.ts'
-import { addSecret, migrations, newestSecret } from './records.ts'
-import { createMint } from './rest-secret.ts'
+import { iceServersOf, stunUrls, turnUrls, type RelayEndpoint } from './ice-servers.ts'
+import { migrations } from './records.ts'
+import { Revocations, type Bearer, type Revocation } from './revocations.ts'
+import { Secrets, type Integration, type SecretInfo } from './secrets.ts'
 
 export { migrations }
-export type { RelayEndpoint }
-export type CredentialRequest = { project: string, user?: string | undefined, ttlSeconds?: number | undefined, policy?: 'all' | 'relay' | undefined, transports?: readonly IceTransport[] | undefined }
-export type IssuedCredential = { iceServers: IceServer[], username: string, credential: string, ttlSeconds: number, expiresAtSeconds: number }
+export type { Integration, RelayEndpoint, Revocation, SecretInfo }
+export type CredentialRequest = {
+  project: string
+  user?: string | undefined
+  ttlSeconds?: number | undefined
+  policy?: 'all' | 'relay' | undefined
+  transports?: readonly IceTransport[] | undefined
+  region?: string | undefined
+  /** The API key that asks, where one does. What it has issued can be told from what others have. */
+  keyId?: string | null | undefined
+}
+export type IssuedCredential = { iceServers: IceServer[], username: string, credential: string, user: string, ttlSeconds: number, expiresAtSeconds: number }
+/** Whose credentials: of a user, one by its TURN user name, all that a key has issued, or all of a project. */
+export type RevokeTarget = { kind: 'user' | 'credential' | 'key' | 'project', subject: string }
 export type CredentialsNeeds = {
   store: Store
   metrics: Pick<Metrics, 'add'>
-  ttl: Config['credentials']
-  /** A secret that is given from outside, for a relay that somebody else runs. */
+  log: Log
+  limits: Config['credentials']
+  rotateDays: number
   fixedSecret: string | undefined
+  /** Throws not-found. */
+  settingsOf: (project: string) => ProjectSettings
+  /** Counts an issue for the quotas. Throws quota-exceeded. */
+  requireAllowance: (project: string) => void
   /** The relays that may be handed out now, best first. */
   relays: () => readonly RelayEndpoint[]
   /** Why there are none. */
   relayDown: () => string
+  applySecrets: () => void
+  proveSecret: (secret: string) => Promise<void>
+  takesAnyUserName: () => boolean
+  /** Cuts the live allocations that match; resolves to how many have ended. */
+  cut: (matches: (bearer: Bearer & { username: string }) => boolean, reason: string) => Promise<number>
   nowSeconds: () => number
 }
-export type Credentials = {
-  /** Issues ICE servers. Throws relay-unavailable, or invalid-request with the fields that are wrong. */
+export type Credentials = Part & {
+  /** Issues ICE servers. Throws relay-unavailable, quota-exceeded, user-revoked, project-disabled, or invalid-request with the fields that are wrong. */
   issue (request: CredentialRequest): IssuedCredential
-  /** The same for a peer in a room, whatever its id looks like; null while no relay is ready. */
-  issueFor (peer: { project: string, peer: string }): { iceServers: IceServer[], expiresAtSeconds: number } | null
-  /** The shared secret that coturn is configured with; made at the first start. */
-  relaySecret (): string
+  /** The same for a peer in a room, whatever its id looks like; null while no relay is ready or nothing may be issued to it. */
+  issueFor (peer: { project: string, peer: string, keyId: string | null }): { iceServers: IceServer[], expiresAtSeconds: number } | null
+  /** No re-issue, live allocations cut, and cut again whatever begins with such a credential until the last has expired. */
+  revoke (project: string, target: RevokeTarget): Promise<{ allocationsClosed: number, until: number }>
+  revocations (project: string): Revocation[]
+  liftRevocation (project: string, target: RevokeTarget): void
+  /** Why an allocation must not live, in a word, or null. */
+  reasonToCut (bearer: Bearer & { username: string, expiresAtSeconds: number | null }): 'revoked' | 'expired' | 'project-disabled' | null
+  /** The secrets that coturn is to accept, the current one first. */
+  acceptedSecrets (withIntegrations: boolean): string[]
+  secrets: Pick<Secrets, 'list' | 'rotate' | 'integrations' | 'addIntegration' | 'rotateIntegration' | 'removeIntegration'>
   /** The URLs that are handed out now. */
-  urls (): string[]
+  urls (transports?: readonly IceTransport[]): string[]
 }
 
 /** What coturn, its statistics and our books all take in a user name: no separator, no pattern, no personal data by accident. */
 const ID = /^[A-Za-z0-9_-]{1,64}$/
+const EXPECTED_ID = 'must be 1 to 64 characters out of A-Z, a-z, 0-9, _ and -; use an opaque id, not a name or an address'
+const OTHER = 'other'
 const RETRY_AFTER_SECONDS = 2
+const TICK_MS = 1000
+const DAY_SECONDS = 86_400
 
-export function createCredentials ({ store, metrics, ttl, fixedSecret, relays, relayDown, nowSeconds }: CredentialsNeeds): Credentials {
-  const secret = fixedSecret ?? newestSecret(store) ?? makeSecret(store, nowSeconds())
-  const mint = createMint(secret)
+export function createCredentials (needs: CredentialsNeeds): Credentials {
+  return new Office(needs)
+}
 
-  const issue: Credentials['issue'] = ({ project, user, ttlSeconds = ttl.ttlSeconds, policy = 'all', transports = TRANSPORTS }) => {
-    const wrong = wrongFields(ttl, project, user, ttlSeconds, transports)
-    if (wrong.length > 0) throw new TurnpikeError('invalid-request', wrong.map(({ field, message }) => `${field} ${message}`).join('; '), { fields: wrong })
-    const endpoints = relays()
-    if (endpoints.length === 0) throw new TurnpikeError('relay-unavailable', relayDown(), { retryAfterSeconds: RETRY_AFTER_SECONDS })
-    const turn = turnUrls(endpoints, transports)
-    if (turn.length === 0) throw new TurnpikeError('relay-unavailable', `no relay serves ${transports.join(', ')}; TURN over TLS needs TURNPIKE_TLS_CERT and TURNPIKE_TLS_KEY`, { retryAfterSeconds: RETRY_AFTER_SECONDS })
+class Office implements Credentials {
+  readonly name = 'credentials'
+  readonly secrets: Secrets
+  readonly #needs: CredentialsNeeds
+  readonly #revocations: Revocations
+  #ticking: NodeJS.Timeout | undefined
+
+  constructor (needs: CredentialsNeeds) {
+    this.#needs = needs
+    this.secrets = new Secrets({ ...needs, longestTtlSeconds: needs.limits.maxTtlSeconds })
+    this.#revocations = new Revocations(needs.store, needs.nowSeconds)
+  }
+
+  async start (): Promise<void> {
+    this.#ticking = setInterval(() => this.#tick(), TICK_MS).unref()
+    await this.secrets.resume().catch((error: unknown) => this.#needs.log.warn({ reason: (error as Error).message }, 'a rotation of the TURN secret that was broken off could not go on; tried again'))
+  }
+
+  async stop (): Promise<void> {
+    clearInterval(this.#ticking)
+  }
+
+  issue (request: CredentialRequest): IssuedCredential {
+    const { limits, settingsOf, metrics, nowSeconds } = this.#needs
+    const { project, user = randomBytes(9).toString('base64url'), policy = 'all', keyId = null } = request
+    const settings = settingsOf(project)
+    if (!settings.enabled) throw new TurnpikeError('project-disabled', `the project ${project} is switched off`)
+    const bounds = ttlBounds(limits, settings)
+    const { ttlSeconds = bounds.fallback } = request
+    requireFields(request, bounds, settings)
+    requireNotRevoked(this.#revocations.of({ project, user, keyId }))
+    const { stun, turn } = urlsFor(this.#needs, request.transports ?? settings.transports)
+    this.#needs.requireAllowance(project)
     const expiresAtSeconds = nowSeconds() + ttlSeconds
-    const login = mint(expiresAtSeconds, `${project}.${user ?? randomBytes(9).toString('base64url')}`)
+    const login = this.secrets.mint(expiresAtSeconds, keyId === null ? `${project}.${user}` : `${project}.${user}.${keyId}`)
     metrics.add('turnpike_credentials_issued_total', { project })
-    return { iceServers: iceServersOf(policy === 'relay' ? [] : stunUrls(endpoints), turn, login), username: login.username, credential: login.password, ttlSeconds, expiresAtSeconds }
+    return { iceServers: iceServersOf(policy === 'relay' ? [] : stun, turn, login), username: login.username, credential: login.password, user, ttlSeconds, expiresAtSeconds }
   }
-  return {
-    issue,
-    issueFor: ({ project, peer }) => (relays().length === 0 ? null : issue({ project, ...(ID.test(peer) ? { user: peer } : {}) })),
-    relaySecret: () => secret,
-    urls: () => [...stunUrls(relays()), ...turnUrls(relays())],
+
+  issueFor ({ project, peer, keyId }: { project: string, peer: string, keyId: string | null }): ReturnType<Credentials['issueFor']> {
+    try {
+      return this.issue({ project, keyId, ...(ID.test(peer) ? { user: peer } : {}) })
+    } catch (error) {
+      this.#needs.log.debug({ project, reason: (error as Error).message }, 'a peer joins without ICE servers')
+      return null
+    }
+  }
+
+  async revoke (project: string, { kind, subject }: RevokeTarget): Promise<{ allocationsClosed: number, until: number }> {
+    const { limits, nowSeconds, cut } = this.#needs
+    const longest = nowSeconds() + limits.maxTtlSeconds
+    const until = kind === 'credential' ? endOf(subject, longest) : longest
+    let failure: unknown
+    try {
+      this.#revocations.add(kind, project, subject, until)
+    } catch (error) {
+      failure = error
+    }
+    const allocationsClosed = await cut(bearer => bearer.project === project && matches(bearer, kind, subject), 'revoked')
+    if (failure !== undefined) throw failure
+    return { allocationsClosed, until }
+  }
+
+  revocations (project: string): Revocation[] {
+    return this.#revocations.list(project)
+  }
+
+  liftRevocation (project: string, { kind, subject }: RevokeTarget): void {
+    this.#revocations.lift(kind, project, subject)
+  }
+
+  reasonToCut (bearer: Parameters<Credentials['reasonToCut']>[0]): ReturnType<Credentials['reasonToCut']> {
+    if (this.#revocations.of(bearer) !== null) return 'revoked'
+    const settings = settingsOrNull(this.#needs.settingsOf, bearer.project)
+    // Names that programs make up with a secret of their own are of no project.
+    if (settings === null) return bearer.project === OTHER ? null : 'project-disabled'
+    if (!settings.enabled) return 'project-disabled'
+    return settings.expiry === 'hard' && bearer.expiresAtSeconds !== null && bearer.expiresAtSeconds < this.#needs.nowSeconds() ? 'expired' : null
+  }
+
+  acceptedSecrets (withIntegrations: boolean): string[] {
+    return this.secrets.accepted(withIntegrations)
+  }
+
+  urls (transports?: readonly IceTransport[]): string[] {
+    const { relays } = this.#needs
+    return [...stunUrls(relays()), ...turnUrls(relays(), transports)]
+  }
+
+  #tick (): void {
+    const { log, rotateDays, fixedSecret, nowSeconds, relays } = this.#needs
+    try {
+      this.secrets.retire()
+      this.#revocations.sweep()
+    } catch (error) {
+      log.debug({ reason: (error as Error).message }, 'what has expired could not be taken away; tried again')
+    }
+    if (fixedSecret !== undefined || relays().length === 0) return
+    const isDue = rotateDays > 0 && nowSeconds() - this.secrets.since() >= rotateDays * DAY_SECONDS
+    if (!isDue && !this.secrets.isBrokenOff()) return
+    this.secrets.rotate().catch((error: unknown) => log.warn({ reason: (error as Error).message }, 'the TURN secret is to be rotated, and that did not work; tried again'))
   }
 }
 
-function makeSecret (store: Store, nowSeconds: number): string {
-  const secret = randomBytes(32).toString('base64url')
-  addSecret(store, secret, nowSeconds)
-  return secret
+function urlsFor ({ relays, relayDown }: Pick<CredentialsNeeds, 'relays' | 'relayDown'>, transports: readonly IceTransport[]): { stun: string[], turn: string[] } {
+  const endpoints = relays()
+  if (endpoints.length === 0) throw new TurnpikeError('relay-unavailable', relayDown(), { retryAfterSeconds: RETRY_AFTER_SECONDS })
+  const turn = turnUrls(endpoints, transports)
+  if (turn.length === 0) throw new TurnpikeError('relay-unavailable', `no relay serves ${transports.join(', ')}; TURN over TLS needs TURNPIKE_TLS_CERT and TURNPIKE_TLS_KEY`, { retryAfterSeconds: RETRY_AFTER_SECONDS })
+  return { stun: stunUrls(endpoints), turn }
 }
 
-function wrongFields (ttl: Config['credentials'], project: string, user: string | undefined, ttlSeconds: number, transports: readonly IceTransport[]): FieldError[] {
-  const expectedId = 'must be 1 to 64 characters out of A-Z, a-z, 0-9, _ and -; use an opaque id, not a name or an address'
-  return [
-    ...(ID.test(project) ? [] : [{ field: 'project', message: expectedId }]),
-    ...(user === undefined || ID.test(user) ? [] : [{ field: 'user', message: expectedId }]),
-    ...(Number.isInteger(ttlSeconds) && ttlSeconds >= ttl.minTtlSeconds && ttlSeconds <= ttl.maxTtlSeconds ? [] : [{ field: 'ttl', message: `must be a whole number of seconds from ${ttl.minTtlSeconds} to ${ttl.maxTtlSeconds}` }]),
-    ...(transports.length > 0 ? [] : [{ field: 'transports', message: `must name one or more of ${TRANSPORTS.join(', ')}` }]),
-  ]
+type TtlBounds = { fallback: number, min: number, max: number }
+
+/** A project narrows what the server allows, and never widens it. */
+function ttlBounds (limits: Config['credentials'], { ttl }: ProjectSettings): TtlBounds {
+  const max = Math.min(ttl.max ?? limits.maxTtlSeconds, limits.maxTtlSeconds)
+  const min = Math.min(Math.max(ttl.min ?? limits.minTtlSeconds, limits.minTtlSeconds), max)
+  return { min, max, fallback: Math.min(Math.max(ttl.default ?? limits.ttlSeconds, min), max) }
+}
+
+function requireFields ({ user, ttlSeconds, transports, region }: CredentialRequest, { min, max }: TtlBounds, settings: ProjectSettings): void {
+  const wrong: FieldError[] = []
+  if (user !== undefined && !ID.test(user)) wrong.push({ field: 'user', message: EXPECTED_ID })
+  if (ttlSeconds !== undefined && !(Number.isInteger(ttlSeconds) && ttlSeconds >= min && ttlSeconds <= max)) wrong.push({ field: 'ttl', message: `must be a whole number of seconds from ${min} to ${max}` })
+  if (transports !== undefined && (transports.length === 0 || transports.some(transport => !settings.transports.includes(transport)))) wrong.push({ field: 'transports', message: `must name one or more of ${settings.transports.join(', ')}` })
+  // There is one relay so far, and it is in the region `default`.
+  const regions = settings.regions.length === 0 ? ['default'] : settings.regions
+  if (region !== undefined && !regions.includes(region)) wrong.push({ field: 'region', message: `must be one of ${regions.join(', ')}` })
+  if (wrong.length > 0) throw new TurnpikeError('invalid-request', wrong.map(({ field, message }) => `${field} ${message}`).join('; '), { fields: wrong })
+}
+
+function requireNotRevoked (revocation: Revocation | null): void {
+  if (revocation === null) return
+  const until = new Date(revocation.until * 1000).toISOString()
+  throw new TurnpikeError('user-revoked', `${revocation.kind === 'user' ? 'the user is' : `the ${revocation.kind} is`} revoked until ${until}, when its last credential has expired`)
+}
+
+function matches ({ user, keyId, username }: Bearer & { username: string }, kind: RevokeTarget['kind'], subject: string): boolean {
+  switch (kind) {
+    case 'user': return user === subject
+    case 'key': return keyId === subject
+    case 'credential': return username === subject
+    case 'project': return true
+  }
+}
+
+/** A credential says itself when it ends. */
+function endOf (username: string, fallback: number): number {
+  const expiry = /^(\d{1,10}):/.exec(username)?.[1]
+  return expiry === undefined ? fallback : Math.min(Number(expiry) + 60, fallback + 60)
+}
+
+function settingsOrNull (settingsOf: CredentialsNeeds['settingsOf'], project: string): ProjectSettings | null {
+  try {
+    return settingsOf(project)
+  } catch {
+    return null
+  }
 }

@@ -1,9 +1,8 @@
 /** ICE servers as browsers take them (W3C WebRTC §4.2.4, RFC 7064, RFC 7065). */
 import type { IceServer } from '../protocol/frames.ts'
+import { TRANSPORTS, type IceTransport } from '../protocol/project-settings.ts'
 
 export type RelayEndpoint = { host: string, port: number, tlsPort: number | null }
-export const TRANSPORTS = ['udp', 'tcp', 'tls'] as const
-export type IceTransport = typeof TRANSPORTS[number]
 
 /** STUN URLs first, then TURN in the order in which they are worth trying: udp, tcp, tls. Every URL names its port. */
 export function stunUrls (relays: readonly RelayEndpoint[]): string[] {

@@ -2,9 +2,10 @@
 import { createHmac, createSecretKey, timingSafeEqual, type KeyObject } from 'node:crypto'
 
 export type MintedLogin = { username: string, password: string }
+export type Mint = (expiresAtSeconds: number, id: string) => MintedLogin
 
 /** Mints logins under one secret. The key object is made once: that is half of the cost of an HMAC of a short text. */
-export function createMint (secret: string): (expiresAtSeconds: number, id: string) => MintedLogin {
+export function createMint (secret: string): Mint {
   const key = createSecretKey(Buffer.from(secret, 'utf8'))
   return (expiresAtSeconds, id) => {
     const username = `${expiresAtSeconds}:${id}`

@@ -33,8 +33,10 @@ export const METRICS = {
   turnpike_relay_probe_round_trip_seconds: { type: 'gauge', labels: ['relay', 'transport'], help: 'Round trip of the last relayed echo, or of an Allocate where no echo is possible.', since: '0.1.0' },
   turnpike_relay_allocations: { type: 'gauge', labels: ['relay', 'transport'], help: 'Allocations that are live, by client transport.', since: '0.1.0' },
   turnpike_relay_allocations_total: { type: 'counter', labels: ['relay', 'transport'], help: 'Allocations made, by client transport.', since: '0.1.0' },
+  turnpike_relay_cuts_total: { type: 'counter', labels: ['relay', 'reason'], help: 'Allocations cut by us. Reason: revoked, expired, quota, project-disabled, asked.', since: '0.2.0' },
   turnpike_relay_bytes_total: { type: 'counter', labels: ['project', 'relay', 'direction'], help: 'Bytes between clients and the relay, TURN framing included. Direction: from_client, to_client.', since: '0.1.0' },
   turnpike_relay_packets_total: { type: 'counter', labels: ['project', 'relay', 'direction'], help: 'Packets between clients and the relay. Direction: from_client, to_client.', since: '0.1.0' },
+  turnpike_webhooks_total: { type: 'counter', labels: ['result'], help: 'Attempts to deliver a webhook. Result: delivered, failed (tried again), given_up.', since: '0.2.0' },
 } as const satisfies Record<string, MetricEntry>
 
 export type MetricName = keyof typeof METRICS

@@ -24,16 +24,21 @@ class Tally {
   }
 }
 
+/** What a project may have at most, where it is less than the server's limit. */
+export type ProjectLimits = { peers: number | null, rooms: number | null }
+
 export class Rooms {
   readonly #limits: Config['signaling']
+  readonly #limitsOf: (project: string) => ProjectLimits
   readonly #metrics: Pick<Metrics, 'set'>
   readonly #rooms = new Map<string, Room>()
   readonly #roomsOf = new Tally()
   readonly #peersOf = new Tally()
   readonly #socketsFrom = new Tally()
 
-  constructor (limits: Config['signaling'], metrics: Pick<Metrics, 'set'>) {
+  constructor (limits: Config['signaling'], limitsOf: (project: string) => ProjectLimits, metrics: Pick<Metrics, 'set'>) {
     this.#limits = limits
+    this.#limitsOf = limitsOf
     this.#metrics = metrics
   }
 
@@ -41,10 +46,13 @@ export class Rooms {
   check (place: Place, remoteAddress: string): void {
     const { roomsPerProject, peersPerProject, socketsPerAddress } = this.#limits
     if (this.#socketsFrom.of(remoteAddress) >= socketsPerAddress) throw new TurnpikeError('too-many-sockets', `${socketsPerAddress} sockets may come from one address`)
-    if (this.#peersOf.of(place.project) >= peersPerProject) throw new TurnpikeError('too-many-peers', `${peersPerProject} peers may be in a project's rooms`)
+    const own = this.#limitsOf(place.project)
+    const mostPeers = Math.min(own.peers ?? peersPerProject, peersPerProject)
+    const mostRooms = Math.min(own.rooms ?? roomsPerProject, roomsPerProject)
+    if (this.#peersOf.of(place.project) >= mostPeers) throw new TurnpikeError('too-many-peers', `${mostPeers} peers may be in this project's rooms`)
     const room = this.#rooms.get(keyOf(place))
     if (room === undefined) {
-      if (this.#roomsOf.of(place.project) >= roomsPerProject) throw new TurnpikeError('too-many-rooms', `a project may have ${roomsPerProject} rooms`)
+      if (this.#roomsOf.of(place.project) >= mostRooms) throw new TurnpikeError('too-many-rooms', `this project may have ${mostRooms} rooms`)
       return
     }
     if (room.capacity !== place.capacity) throw new TurnpikeError('room-mode-conflict', `the room has the capacity ${room.capacity}, the token says ${place.capacity}`)

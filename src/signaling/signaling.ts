@@ -8,19 +8,21 @@ import type { IceServer, LeaveReason, PeerInfo } from '../protocol/frames.ts'
 import { readEnvelope, type Envelope } from './envelope.ts'
 import { handleFrame, refOf } from './handlers.ts'
 import { RateBucket } from './rate.ts'
-import { Rooms } from './rooms.ts'
+import { Rooms, type ProjectLimits } from './rooms.ts'
 import { Session, type Permissions, type Socket } from './session.ts'
 
 export type { Socket }
-export type SignalGrant = { project: string, room: string, peer: string, role: string | null, metadata: PeerInfo['metadata'], capacity: number, takeover: boolean, permissions: Permissions }
+export type SignalGrant = { project: string, room: string, peer: string, role: string | null, metadata: PeerInfo['metadata'], capacity: number, takeover: boolean, permissions: Permissions, /** The API key that asked for the token, where one did. */ keyId: string | null }
 export type SocketEvents = { onMessage (data: Buffer, isBinary: boolean): void, onPong (): void, onClose (code: number): void }
 export type SignalingNeeds = {
   limits: Config['signaling']
   metrics: Pick<Metrics, 'add' | 'set'>
   log: Log
   nowSeconds: () => number
+  /** What a project may have at most, beside the limits of the server. */
+  limitsOf: (project: string) => ProjectLimits
   /** Null while no relay is ready. */
-  iceServersFor: (peer: { project: string, peer: string }) => { iceServers: IceServer[], expiresAtSeconds: number } | null
+  iceServersFor: (peer: { project: string, peer: string, keyId: string | null }) => { iceServers: IceServer[], expiresAtSeconds: number } | null
 }
 export type Signaling = Part & {
   /** Throws what joining with this grant from this address would be refused with now. */
@@ -80,7 +82,7 @@ class Hub implements Signaling {
 
   constructor (needs: SignalingNeeds) {
     this.#needs = needs
-    this.#rooms = new Rooms(needs.limits, needs.metrics)
+    this.#rooms = new Rooms(needs.limits, needs.limitsOf, needs.metrics)
   }
 
   async start (): Promise<void> {
@@ -137,6 +139,7 @@ class Hub implements Signaling {
       project: grant.project,
       info: { id: grant.peer, role: grant.role, metadata: grant.metadata },
       permissions: grant.permissions,
+      keyId: grant.keyId,
       bucket,
       outboxBytes: limits.outboxBytes,
       joinedAs: this.#joins++,
@@ -202,7 +205,7 @@ class Hub implements Signaling {
   }
 
   #issueIce (session: Session): ReturnType<SignalingNeeds['iceServersFor']> {
-    const ice = this.#needs.iceServersFor({ project: session.project, peer: session.info.id })
+    const ice = this.#needs.iceServersFor({ project: session.project, peer: session.info.id, keyId: session.keyId })
     session.iceExpiresAt = ice?.expiresAtSeconds ?? null
     session.iceIssuedAt = this.#needs.nowSeconds()
     return ice

@@ -1,0 +1,98 @@
+/** Issues, checks and revokes room tokens, and keeps what they are signed with. */
+import { randomBytes } from 'node:crypto'
+import type { Config } from '../config/schema.ts'
+import type { Metrics } from '../metrics/metrics.ts'
+import { TurnpikeError } from '../protocol/errors.ts'
+import type { Store } from '../store/store.ts'
+import type { Projects } from './projects.ts'
+import { addRevokedToken, addSigningKey, findApiKey, forgetOldSigningKeys, revokedTokens, signingKeys } from './records.ts'
+import { TOKEN_TTL, wrongFields, type RoomTokenRequest } from './room-token-requests.ts'
+import { readRoomToken, signRoomToken, type Grant, type SigningKey } from './room-tokens.ts'
+
+export type IssuedToken = { token: string, tokenId: string, expiresAtSeconds: number }
+export type DeskNeeds = { store: Store, metrics: Pick<Metrics, 'add'>, projects: Pick<Projects, 'get' | 'require'>, limits: Config['signaling'], nowSeconds: () => number }
+
+/** The id of a key that is set from outside, and cannot be revoked here. */
+const FIXED = 'fixed'
+
+export class RoomTokenDesk {
+  readonly #needs: DeskNeeds
+  readonly #signing: SigningKeys
+  readonly #revoked: Map<string, number>
+
+  constructor (needs: DeskNeeds) {
+    this.#needs = needs
+    this.#signing = new SigningKeys(needs.store, needs.nowSeconds)
+    this.#revoked = new Map(revokedTokens(needs.store, needs.nowSeconds()).map(({ id, until }) => [id, until]))
+  }
+
+  /** Throws not-found, project-disabled, invalid-request or metadata-too-large. */
+  issue (project: string, request: RoomTokenRequest, keyId: string | null): IssuedToken {
+    const { projects, limits, metrics, nowSeconds } = this.#needs
+    const { room, peer, role = null, metadata = {}, ttlSeconds = TOKEN_TTL.fallback, capacity = limits.roomCapacity, takeover = false, permissions: { signal = true, update = true } = {} } = request
+    if (!projects.require(project).settings.enabled) throw new TurnpikeError('project-disabled', `the project ${project} is switched off`)
+    const wrong = wrongFields(request)
+    if (wrong.length > 0) throw new TurnpikeError('invalid-request', wrong.map(({ field, message }) => `${field} ${message}`).join('; '), { fields: wrong })
+    if (Buffer.byteLength(JSON.stringify(metadata)) > limits.metadataBytes) throw new TurnpikeError('metadata-too-large', `metadata may have ${limits.metadataBytes} bytes as JSON`)
+    const expiresAtSeconds = nowSeconds() + ttlSeconds
+    const tokenId = randomBytes(9).toString('base64url')
+    const token = signRoomToken({ project, room, peer, role, metadata, kind: 'mesh', capacity, takeover, permissions: { signal, update }, keyId, tokenId, expiresAtSeconds }, this.#signing.newest(), nowSeconds())
+    metrics.add('turnpike_room_tokens_issued_total', { project })
+    return { token, tokenId, expiresAtSeconds }
+  }
+
+  /** Throws token-invalid or token-expired. */
+  check (token: string): Grant {
+    const { projects, store, nowSeconds } = this.#needs
+    const grant = readRoomToken(token, this.#signing.valid(), nowSeconds())
+    if (this.#revoked.has(grant.tokenId)) throw new TurnpikeError('token-invalid', 'it was revoked')
+    if (projects.get(grant.project)?.settings.enabled !== true) throw new TurnpikeError('token-invalid', 'its project is switched off or gone')
+    if (grant.keyId !== null && grant.keyId !== FIXED && findApiKey(store, grant.keyId) === undefined) throw new TurnpikeError('token-invalid', 'the key that asked for it was revoked')
+    return grant
+  }
+
+  /** Nobody joins with it from now on. Throws store-unwritable. */
+  revoke (tokenId: string): void {
+    const until = this.#needs.nowSeconds() + TOKEN_TTL.max
+    addRevokedToken(this.#needs.store, tokenId, until)
+    this.#revoked.set(tokenId, until)
+  }
+
+  rotateSigningKey (): { keyId: string } {
+    return this.#signing.rotate()
+  }
+}
+
+/** What room tokens are signed with: the newest; the one before it still counts. */
+class SigningKeys {
+  readonly #store: Store
+  readonly #nowSeconds: () => number
+  #keys: SigningKey[]
+
+  constructor (store: Store, nowSeconds: () => number) {
+    this.#store = store
+    this.#nowSeconds = nowSeconds
+    this.#keys = signingKeys(store)
+    if (this.#keys.length === 0) this.rotate()
+  }
+
+  newest (): SigningKey {
+    const [key] = this.#keys
+    if (key === undefined) throw new TurnpikeError('internal', 'there is no signing key')
+    return key
+  }
+
+  valid (): readonly SigningKey[] {
+    return this.#keys
+  }
+
+  rotate (): { keyId: string } {
+    const key = { id: randomBytes(4).toString('hex'), secret: randomBytes(32).toString('base64url') }
+    this.#store.transaction(() => {
+      addSigningKey(this.#store, key, this.#nowSeconds())
+      forgetOldSigningKeys(this.#store)
+    })
+    this.#keys = signingKeys(this.#store)
+    return { keyId: key.id }
+  }
+}
