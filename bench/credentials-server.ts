@@ -1,27 +1,24 @@
 /** The two servers that bench/credentials.ts compares: ours as shipped, and a bare Fastify route that answers with the same JSON. */
 import Fastify from 'fastify'
-import { mkdtempSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { createAccess, migrations as accessMigrations } from '../src/access/access.ts'
-import { createLogger } from '../src/cli/logger.ts'
-import { loadConfig } from '../src/config/load.ts'
-import { createCredentials, migrations as credentialsMigrations } from '../src/credentials/credentials.ts'
-import { createHttp } from '../src/http/server.ts'
-import { createMetrics } from '../src/metrics/metrics.ts'
-import { openStore } from '../src/store/store.ts'
+import type { Store } from '../src/store/store.ts'
+import { startHouse } from './house.ts'
 
-const nowSeconds = (): number => Math.floor(Date.now() / 1000)
+const LEDGER_ROWS = 1_000_000
+const USERS = 100_000
 
-async function ours (): Promise<string> {
-  const { config } = loadConfig({ env: { TURNPIKE_HTTP_HOST: '127.0.0.1', TURNPIKE_HTTP_PORT: '0', TURNPIKE_METRICS_PORT: '0', TURNPIKE_API_KEY: 'bench-bench-bench-bench-bench' }, readFile: () => '' })
-  const store = openStore(`${mkdtempSync(`${tmpdir()}/turnpike-bench-`)}/turnpike.db`, [...accessMigrations, ...credentialsMigrations])
-  const metrics = createMetrics()
-  const access = createAccess({ store, metrics, config, nowSeconds })
-  const credentials = createCredentials({ store, metrics, ttl: config.credentials, fixedSecret: undefined, nowSeconds, relays: () => [{ host: 'turn.example', port: 3478, tlsPort: 5349 }], relayDown: () => '' })
-  const health = (): never => { throw new Error('not asked for here') }
-  const http = createHttp({ config, access, credentials, relay: { health }, signaling: { admit: health, attach: health }, isStoreWritable: () => true, metrics, logger: createLogger(config.log.level, false), version: 'bench' })
-  await http.start()
-  return http.url()
+/** `full`: 100,000 users with ten days each in the ledger, and quotas to be looked up. */
+async function ours (isFull: boolean): Promise<string> {
+  const { url, access } = await startHouse({ TURNPIKE_API_KEY: 'bench-bench-bench-bench-bench' }, store => { if (isFull) fillLedger(store) })
+  access.projects.update('default', { quotas: { bytesPerDay: 1e15, bytesPerMonth: 1e16, credentialsPerMinute: 10_000_000, requestsPerMinute: 100_000_000 } })
+  return url
+}
+
+function fillLedger (store: Store): void {
+  const today = Math.floor(Date.now() / 86_400_000)
+  store.transaction(() => {
+    for (let i = 0; i < LEDGER_ROWS; i++) store.run('INSERT INTO usage_of_users VALUES (?, ?, ?, ?, 1000, 1000, 10, 10, 1)', 'default', today - i % 10, `user-${Math.floor(i / 10) % USERS}`, 'turnpike')
+    for (let day = 0; day < 10; day++) store.run('INSERT INTO usage_of_projects VALUES (?, ?, 2000, 10)', 'default', today - day)
+  })
 }
 
 async function bare (): Promise<string> {
@@ -35,4 +32,4 @@ async function bare (): Promise<string> {
   return await app.listen({ host: '127.0.0.1', port: 0 })
 }
 
-process.stdout.write(`${await (process.argv[2] === 'ours' ? ours() : bare())}\n`)
+process.stdout.write(`${await (process.argv[2] === 'bare' ? bare() : ours(process.argv[2] === 'full'))}\n`)

@@ -1,33 +1,13 @@
 /** The two servers that the signaling benchmarks compare: ours as shipped, and plain ws with JSON.parse and JSON.stringify. */
-import { mkdtempSync } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { createInterface } from 'node:readline'
 import { WebSocketServer, type WebSocket } from 'ws'
-import { createAccess, migrations } from '../src/access/access.ts'
-import { createLogger } from '../src/cli/logger.ts'
-import { loadConfig } from '../src/config/load.ts'
-import { createHttp } from '../src/http/server.ts'
-import { createMetrics } from '../src/metrics/metrics.ts'
-import { createSignaling } from '../src/signaling/signaling.ts'
-import { openStore } from '../src/store/store.ts'
-
-const nowSeconds = (): number => Math.floor(Date.now() / 1000)
+import { startHouse } from './house.ts'
 
 /** Prints its address and tokens for as many peers as are asked for, two in each room. */
 async function ours (peers: number): Promise<object> {
-  const { config } = loadConfig({ env: { TURNPIKE_HTTP_HOST: '127.0.0.1', TURNPIKE_HTTP_PORT: '0', TURNPIKE_METRICS_PORT: '0', TURNPIKE_SIGNALING_SIGNALS_PER_SECOND: '100000', TURNPIKE_SIGNALING_SIGNALS_BURST: '1000000' }, readFile: () => '' })
-  const store = openStore(`${mkdtempSync(`${tmpdir()}/turnpike-bench-`)}/turnpike.db`, migrations)
-  const metrics = createMetrics()
-  const access = createAccess({ store, metrics, config, nowSeconds })
-  const log = createLogger('warn', false)
-  const ice = { iceServers: [{ urls: ['stun:turn.example:3478'] }], expiresAtSeconds: nowSeconds() + 3600 }
-  const signaling = createSignaling({ limits: config.signaling, log, metrics, nowSeconds, iceServersFor: () => ice })
-  const none = (): never => { throw new Error('not asked for here') }
-  const http = createHttp({ config, access, credentials: { issue: none }, relay: { health: none }, signaling, isStoreWritable: () => true, metrics, logger: log, version: 'bench' })
-  await signaling.start()
-  await http.start()
-  const tokens = Array.from({ length: peers }, (_, i) => access.issueRoomToken('default', { room: `r${i >> 1}`, peer: `p${i & 1}`, ttlSeconds: 3600 }).token)
-  return { url: `${http.url().replace('http://localhost', 'ws://127.0.0.1')}/v1/signal`, tokens }
+  const { url, access } = await startHouse({ TURNPIKE_SIGNALING_SIGNALS_PER_SECOND: '100000', TURNPIKE_SIGNALING_SIGNALS_BURST: '1000000' })
+  const tokens = Array.from({ length: peers }, (_, i) => access.issueRoomToken('default', { room: `r${i >> 1}`, peer: `p${i & 1}`, ttlSeconds: 3600 }, null).token)
+  return { url: `${url.replace('http://localhost', 'ws://127.0.0.1')}/v1/signal`, tokens }
 }
 
 /** What people write in an afternoon: parse, look the room up, stringify for the receiver. */

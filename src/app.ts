@@ -1,13 +1,14 @@
 /** The composition root: what exists, what each part needs, in which order it starts. No part knows another but through here. */
 import type { Config } from './config/schema.ts'
 import { startAll, stopAll, type Log } from './lifecycle.ts'
-import { openStore } from './store/store.ts'
+import { openStore, type Store } from './store/store.ts'
 import { createMetrics } from './metrics/metrics.ts'
-import { createAccess, migrations as accessMigrations } from './access/access.ts'
-import { createCredentials, migrations as credentialsMigrations } from './credentials/credentials.ts'
-import { createRelay, type RelayHealth } from './relay/relay.ts'
-import { createSignaling } from './signaling/signaling.ts'
-import { createHttp, type HttpLogger } from './http/server.ts'
+import { createAccess, type Access, migrations as accessMigrations } from './access/access.ts'
+import { createCredentials, type Credentials, migrations as credentialsMigrations } from './credentials/credentials.ts'
+import { createRelay, type Relay, type RelayHealth } from './relay/relay.ts'
+import { createSignaling, type Signaling } from './signaling/signaling.ts'
+import { createUsage, type Usage, migrations as usageMigrations } from './usage/usage.ts'
+import { createHttp, type Http, type HttpLogger, type InternalAnswer, type InternalRequest } from './http/server.ts'
 
 /** The parts of the world that the process lends and a test may replace. */
 export type World = {
@@ -26,6 +27,12 @@ export type App = {
   start (): Promise<void>
   /** Ends everything, coturn included, within the deadline (ms). */
   stop (deadlineMs: number): Promise<void>
+  /** Gives the data directory back where it was never started. */
+  close (): void
+  /** Answers one request of the API without a socket, also where it was never started. */
+  inject (request: InternalRequest): Promise<InternalAnswer>
+  /** An admin key for this machine's own command line; it ends with this process. */
+  lendAdminKey (): string
   /** Keys that were made by this start, in plain text, to be shown once. */
   firstKeys (): { adminKey: string | null, apiKey: string | null }
   relayHealth (): RelayHealth
@@ -41,32 +48,64 @@ export type App = {
 /** The whole house in one place. Throws where the store cannot be opened; a relay that does not start is told by `relayHealth`. */
 export function createApp (config: Config, world: World): App {
   const { nowSeconds, log } = world
-  const store = openStore(`${config.dataDir}/turnpike.db`, [...accessMigrations, ...credentialsMigrations])
+  const store = openStore(`${config.dataDir}/turnpike.db`, [...accessMigrations, ...credentialsMigrations, ...usageMigrations])
   const metrics = createMetrics()
   metrics.set('turnpike_build_info', { version: world.version, node: process.versions.node }, 1)
 
-  const access = createAccess({ store, metrics, config, nowSeconds })
+  const access = createAccess({ store, metrics, config, log, nowSeconds })
+  const usage = createUsage({ store, metrics, log, nowSeconds, settingsOf: project => access.projects.get(project)?.settings ?? null, webhookSecretOf: project => access.projects.webhookSecret(project) })
   const credentials = createCredentials({
     store,
     metrics,
+    log,
     nowSeconds,
-    ttl: config.credentials,
+    limits: config.credentials,
+    rotateDays: config.secrets.turnRotateDays,
     fixedSecret: config.relay.driver === 'external' ? config.relay.secret : undefined,
+    settingsOf: project => access.projects.require(project).settings,
+    requireAllowance: project => usage.requireAllowance(project),
     relays: () => relay.endpoints(),
     relayDown: () => relay.health().reason,
+    applySecrets: () => relay.applySecrets(),
+    proveSecret: secret => relay.proveSecret(secret),
+    takesAnyUserName: () => relay.takesAnyUserName(),
+    cut: (matches, reason) => relay.cut(relay.allocations().filter(matches).map(({ session }) => session), reason),
   })
-  const relay = createRelay({ ...world, config, metrics, secret: credentials.relaySecret(), onTraffic: () => {} })
-  const signaling = createSignaling({ limits: config.signaling, log, metrics, nowSeconds, iceServersFor: peer => credentials.issueFor(peer) })
-  const http = createHttp({ config, access, credentials, relay, signaling, metrics, isStoreWritable: () => store.isWritable(), logger: log, version: world.version })
+  const relay = createRelay({
+    ...world,
+    config,
+    metrics,
+    secrets: takesAnyUserName => credentials.acceptedSecrets(takesAnyUserName),
+    onTraffic: event => usage.addTraffic(event),
+    onBegun: allocation => usage.addAllocation(allocation),
+    reasonToCut: (allocation, crowd) => credentials.reasonToCut(allocation) ?? usage.reasonToCut(allocation.project, crowd),
+  })
+  const signaling = createSignaling({
+    limits: config.signaling,
+    log,
+    metrics,
+    nowSeconds,
+    limitsOf: project => access.projects.get(project)?.settings.quotas ?? { peers: null, rooms: null },
+    iceServersFor: peer => credentials.issueFor(peer),
+  })
+  const http = createHttp({ config, access, credentials, relay, signaling, usage, metrics, store, nowSeconds, logger: log, version: world.version })
 
-  // HTTP first, so that a relay that needs long (an image is pulled) is told of by /readyz meanwhile.
-  const parts = [relay, http, signaling]
+  return appOver({ access, usage, credentials, relay, signaling, http }, store)
+}
+
+type Parts = { access: Access, usage: Usage, credentials: Credentials, relay: Relay, signaling: Signaling, http: Http }
+
+function appOver ({ access, usage, credentials, relay, signaling, http }: Parts, store: Store): App {
   return {
-    start: async () => { await startAll([signaling, http, relay]) },
+    // HTTP before the relay, so that one that needs long (an image is pulled) is told of by /readyz meanwhile.
+    start: async () => { await startAll([access, usage, signaling, http, relay, credentials]) },
     stop: async deadlineMs => {
-      await stopAll(parts, deadlineMs)
+      await stopAll([access, usage, credentials, relay, http, signaling], deadlineMs)
       store.close()
     },
+    close: () => store.close(),
+    inject: async request => await http.inject(request),
+    lendAdminKey: () => access.lendAdminKey(),
     firstKeys: () => access.firstKeys(),
     relayHealth: () => relay.health(),
     decisions: () => relay.decisions(),

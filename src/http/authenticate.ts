@@ -1,24 +1,58 @@
 /** Who may call: every route has a rule, checked before anything of the request is read; a route without one answers nobody. */
+import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Access, Caller } from '../access/access.ts'
 import { TurnpikeError } from '../protocol/errors.ts'
 import type { App } from './app-type.ts'
 
-export function authenticateRequests (app: App, access: Pick<Access, 'callerFor'>): void {
+type Needs = { access: Pick<Access, 'callerFor' | 'callerOf' | 'projects'>, /** Counts a wrong key against the address. Throws too-many-requests. */ countFailure: (request: FastifyRequest) => Promise<void> }
+
+export function authenticateRequests (app: App, { access, countFailure }: Needs): void {
   app.decorateRequest('caller', null)
-  app.addHook('onRequest', async request => {
-    const rule = request.routeOptions.config.access
+  app.addHook('onRequest', async (request, reply) => {
+    const { config } = request.routeOptions
     // An address that nobody answers is told apart from one that is closed only by the not-found answer.
-    if (request.is404 || rule === 'public') return
-    const caller = access.callerFor(request.headers.authorization)
-    if (rule === undefined || (rule === 'admin' && caller.kind !== 'admin')) throw new TurnpikeError('forbidden', 'this needs an admin key')
+    if (request.is404 || config.access === 'public' || config.publicWhen?.(request) === true) return
+    let caller: Caller
+    try {
+      const key = config.keyOf?.(request)
+      caller = key === undefined ? access.callerFor(request.headers.authorization) : access.callerOf(key)
+    } catch (error) {
+      await countFailure(request)
+      throw error
+    }
+    requireRight(caller, request)
+    if (caller.kind === 'project' && caller.publishable) requireOrigin(caller.project, access, request, reply)
     request.caller = caller
   })
 }
 
-/** The project that a request is about: that of the key; an admin key names one, or means the default. Throws forbidden for a key of another project. */
+function requireRight (caller: Caller, { routeOptions: { config } }: FastifyRequest): void {
+  if (caller.kind === 'admin') return
+  if (config.access !== 'project') throw new TurnpikeError('forbidden', 'this needs an admin key')
+  if (caller.publishable && config.publishable !== true) throw new TurnpikeError('forbidden', 'a publishable key issues TURN credentials, and nothing else')
+  if (config.scope !== undefined && !caller.scopes.includes(config.scope)) throw new TurnpikeError('forbidden', `the key lacks the scope ${config.scope}`)
+}
+
+/** A key that everybody can read in a page works from the pages it is meant for. The browser vouches for Origin, and for that alone. */
+function requireOrigin (project: string, { projects }: Pick<Access, 'projects'>, { headers: { origin } }: FastifyRequest, reply: FastifyReply): void {
+  const settings = projects.get(project)?.settings
+  if (settings?.publishableKeys !== true) throw new TurnpikeError('forbidden', 'publishable keys are switched off in this project')
+  if (origin === undefined || !settings.origins.includes(origin)) throw new TurnpikeError('origin-not-allowed', `${origin === undefined ? 'there is no Origin header; a publishable key works from browsers' : `${origin.slice(0, 200)} is not among the origins of the project`}`)
+  reply.header('access-control-allow-origin', origin).header('vary', 'Origin')
+}
+
+/**
+ * The project that a request is about: that of the key; an admin key names one, or means the default. Throws not-found for any other
+ * project, in the same words whether it exists or not.
+ */
 export function projectOf (caller: Caller | null, named: string | undefined): string {
   if (caller === null) throw new TurnpikeError('unauthorized', 'there is no caller')
   if (caller.kind === 'admin') return named ?? 'default'
-  if (named !== undefined && named !== caller.project) throw new TurnpikeError('forbidden', `the key is of the project ${caller.project}, not of ${named}`)
+  if (named !== undefined && named !== caller.project) throw new TurnpikeError('not-found', `there is no project ${named.slice(0, 64)}`)
   return caller.project
+}
+
+/** The API key that asks, where it is one of a project. */
+export function keyIdOf (caller: Caller | null): string | null {
+  return caller?.kind === 'project' ? caller.keyId : null
 }

@@ -1,21 +1,52 @@
-/** The API described by its own schemas: OpenAPI 3.1 at /v1/openapi.json. */
+/** The API described by its own schemas: OpenAPI 3.1 at /v1/openapi.json, and for people at /v1/docs. */
 import swagger from '@fastify/swagger'
+import swaggerUi from '@fastify/swagger-ui'
 import type { App } from './app-type.ts'
 
+const DESCRIPTION = [
+  'Errors are problem documents (RFC 9457, application/problem+json); docs/errors.md lists their codes.',
+  'Lists are paged: next of a page is the cursor of the one after it.',
+  'Requests with a key are counted by key and by project, others by client address; RateLimit-* headers tell what is left, Retry-After when to come again.',
+].join(' ')
+const TAGS = [
+  { name: 'TURN', description: 'Credentials, live allocations, revocation.' },
+  { name: 'Rooms', description: 'Room tokens and the signaling socket.' },
+  { name: 'Usage' },
+  { name: 'Projects' },
+  { name: 'Keys' },
+  { name: 'Secrets' },
+  { name: 'Integrations', description: 'Programs that mint TURN credentials by themselves.' },
+  { name: 'Audit' },
+  { name: 'Backup' },
+  { name: 'Relays' },
+  { name: 'Health' },
+  { name: 'Forms of others', description: 'APIs of other services, for programs that are written for them.' },
+]
+
 /** Must be called before the routes, which it listens to. */
-export async function collectOpenapi (app: App, version: string): Promise<void> {
+export async function describeApi (app: App, version: string): Promise<void> {
   await app.register(swagger, {
     openapi: {
       openapi: '3.1.0',
-      info: { title: 'Turnpike', version, description: 'Errors are problem documents (RFC 9457, application/problem+json); docs/errors.md lists their codes.' },
-      components: { securitySchemes: { key: { type: 'http', scheme: 'bearer', description: 'An API key (tpk_…) of a project, or the admin key (tpa_…).' } } },
-      tags: [{ name: 'TURN' }, { name: 'Rooms' }, { name: 'Relays' }, { name: 'Health' }],
+      info: { title: 'Turnpike', version, description: DESCRIPTION, license: { name: 'Apache-2.0', identifier: 'Apache-2.0' } },
+      servers: [{ url: '/' }],
+      components: {
+        securitySchemes: {
+          key: { type: 'http', scheme: 'bearer', description: 'An API key (tpk_…) of a project, a publishable key (tpp_…), or the admin key (tpa_…).' },
+          basic: { type: 'http', scheme: 'basic', description: 'The API key as the password.' },
+        },
+      },
+      tags: TAGS,
     },
+    // Named as they are, and not def-0.
+    refResolver: { buildLocalReference: (json, _base, _fragment, i) => (typeof json['$id'] === 'string' ? json['$id'] : `def-${i}`) },
   })
-}
-
-export function serveOpenapi (app: App): void {
   app.get('/v1/openapi.json', { config: { access: 'public' }, schema: { hide: true } }, (_request, reply) => {
     reply.type('application/json; charset=utf-8').serializer(JSON.stringify).send(app.swagger())
+  })
+  await app.register(async plugin => {
+    // The reference page has routes of its own, which do not know of our rules.
+    plugin.addHook('onRoute', route => { route.config = { ...route.config, access: 'public' } })
+    await plugin.register(swaggerUi, { routePrefix: '/v1/docs', staticCSP: true, uiConfig: { docExpansion: 'none', tryItOutEnabled: false, validatorUrl: null } })
   })
 }

@@ -40,12 +40,13 @@ export function answerError (error: FastifyError, request: FastifyRequest, reply
   const ours = translate(error, request, bodyLimitBytes)
   const problem = problemOf(ours, request.id)
   if (problem.code === 'internal') request.log.error({ err: error }, 'a request failed on our side')
-  return send(reply, problem, isTurnpikeError(ours) ? ours.retryAfterSeconds : undefined)
+  const more = request.routeOptions.config?.moreOfProblem?.(problem)
+  return send(reply, more === undefined ? problem : { ...problem, ...more }, isTurnpikeError(ours) ? ours.retryAfterSeconds : undefined)
 }
 
 function send (reply: FastifyReply, problem: Problem, retryAfterSeconds?: number): FastifyReply {
   if (retryAfterSeconds !== undefined) reply.header('retry-after', String(retryAfterSeconds))
-  if (problem.status === 401) reply.header('www-authenticate', 'Bearer')
+  if (problem.status === 401) reply.header('www-authenticate', reply.request.routeOptions.config?.challenge ?? 'Bearer')
   return reply.code(problem.status).header('cache-control', 'no-store').type(CONTENT_TYPE).serializer(JSON.stringify).send(problem)
 }
 

@@ -10,32 +10,53 @@ import type { Metrics } from '../metrics/metrics.ts'
 import { TurnpikeError } from '../protocol/errors.ts'
 import type { Relay } from '../relay/relay.ts'
 import type { Signaling } from '../signaling/signaling.ts'
+import type { Usage } from '../usage/usage.ts'
 import type { App } from './app-type.ts'
 import { authenticateRequests } from './authenticate.ts'
 import { createMetricsListener } from './metrics-listener.ts'
 import { observeRequests } from './observe.ts'
-import { collectOpenapi, serveOpenapi } from './openapi.ts'
+import { describeApi } from './openapi.ts'
 import { answerError, answerWithProblems } from './problems.ts'
+import { serveForms } from './forms/forms.ts'
+import { repeatAnswers } from './idempotency.ts'
+import { answerPreflights } from './preflight.ts'
+import { countRequests, limitRequests } from './rate-limits.ts'
+import { serveAllocations } from './routes/allocations.ts'
+import { serveAudit } from './routes/audit.ts'
+import { serveBackup } from './routes/backup.ts'
 import { callPage } from './routes/call.ts'
 import { issueCredentials } from './routes/credentials.ts'
 import { answerHealth } from './routes/health.ts'
+import { serveIntegrations } from './routes/integrations.ts'
+import { serveKeys } from './routes/keys.ts'
+import { serveProjects } from './routes/projects.ts'
 import { listRelays } from './routes/relays.ts'
-import { issueRoomToken } from './routes/rooms.ts'
+import { serveRevocations } from './routes/revocations.ts'
+import { serveRoomTokens } from './routes/rooms.ts'
+import { serveSecrets } from './routes/secrets.ts'
+import { serveUsage } from './routes/usage.ts'
+import { PROBLEM_SCHEMA } from './schemas.ts'
 import { signalSocket } from './websocket.ts'
 
 export type HttpLogger = FastifyBaseLogger
 export type HttpNeeds = {
-  config: Pick<Config, 'http' | 'metrics' | 'callPage' | 'signaling'>
+  config: Pick<Config, 'http' | 'metrics' | 'callPage' | 'signaling' | 'limits'>
   access: Access
-  credentials: Pick<Credentials, 'issue'>
-  relay: Pick<Relay, 'health'>
+  credentials: Pick<Credentials, 'issue' | 'revoke' | 'revocations' | 'liftRevocation' | 'secrets' | 'urls'>
+  relay: Pick<Relay, 'health' | 'allocations' | 'cut'>
   signaling: Pick<Signaling, 'admit' | 'attach'>
-  isStoreWritable: () => boolean
+  usage: Pick<Usage, 'query' | 'quotas'>
+  store: { isWritable (): boolean, backUpTo (file: string): void }
+  nowSeconds: () => number
   metrics: Metrics
   logger: HttpLogger
   version: string
 }
+export type InternalRequest = { method: string, path: string, headers: Record<string, string>, body?: string }
+export type InternalAnswer = { status: number, headers: Record<string, unknown>, body: Buffer }
 export type Http = Part & {
+  /** Answers one request without a socket, also before the start. */
+  inject (request: InternalRequest): Promise<InternalAnswer>
   /** Where a person on this machine reaches the API, after start. */
   url (): string
   metricsUrl (): string
@@ -48,20 +69,25 @@ export function createHttp (needs: HttpNeeds): Http {
   const { http, metrics } = needs.config
   const stopping = { yes: false }
   const metricsApp = createMetricsListener(needs.metrics)
-  let app: App | null = null
+  let app: Promise<App> | null = null
   let url = ''
   let metricsUrl = ''
+  const built = (): Promise<App> => (app ??= buildApp(needs, () => stopping.yes))
   return {
     name: 'http',
     start: async () => {
-      app = await buildApp(needs, () => stopping.yes)
-      url = await listen(app, http, 'TURNPIKE_HTTP_PORT')
+      url = await listen(await built(), http, 'TURNPIKE_HTTP_PORT')
       metricsUrl = `${await listen(metricsApp as unknown as App, metrics, 'TURNPIKE_METRICS_PORT')}/metrics`
+    },
+    inject: async ({ method, path, headers, body }) => {
+      const answer = await (await built()).inject({ method: method as 'GET', url: path, headers, ...(body === undefined ? {} : { payload: body }) })
+      return { status: answer.statusCode, headers: answer.headers, body: answer.rawPayload }
     },
     stop: async deadlineMs => {
       stopping.yes = true
-      const forced = setTimeout(() => app?.server.closeAllConnections(), deadlineMs / 2)
-      await Promise.all([app?.close(), metricsApp.close()])
+      const served = await app
+      const forced = setTimeout(() => served?.server.closeAllConnections(), deadlineMs / 2)
+      await Promise.all([served?.close(), metricsApp.close()])
       clearTimeout(forced)
     },
     url: () => url,
@@ -84,24 +110,44 @@ async function buildApp (needs: HttpNeeds, isStopping: () => boolean): Promise<A
     frameworkErrors: (error, request, reply) => { answerError(error, request, reply as never, BODY_LIMIT_BYTES) },
   })
   app.setValidatorCompiler(TypeBoxValidatorCompiler)
+  app.addSchema(PROBLEM_SCHEMA)
   answerWithProblems(app, BODY_LIMIT_BYTES)
   observeRequests(app, needs.metrics)
-  authenticateRequests(app, needs.access)
+  const limits = await limitRequests(app, { access: needs.access, limits: config.limits })
+  authenticateRequests(app, { access: needs.access, countFailure: limits.countAddress })
+  countRequests(app, limits)
   readJsonOrNothing(app)
-  await collectOpenapi(app, version)
-  await signalSocket(app, { ...needs, allowedOrigins: config.http.allowedOrigins, messageBytes: config.signaling.messageBytes })
-  answerHealth(app, { ...needs, isStopping })
-  issueCredentials(app, needs)
-  issueRoomToken(app, needs)
-  listRelays(app, needs)
-  await callPage(app, { ...needs, callPage: config.callPage })
-  serveOpenapi(app)
+  repeatAnswers(app)
+  await describeApi(app, version)
+  await addRoutes(app, needs, isStopping)
   return app
+}
+
+async function addRoutes (app: App, needs: HttpNeeds, isStopping: () => boolean): Promise<void> {
+  const { config } = needs
+  await signalSocket(app, { ...needs, allowedOrigins: config.http.allowedOrigins, messageBytes: config.signaling.messageBytes })
+  answerHealth(app, { ...needs, isStoreWritable: () => needs.store.isWritable(), isStopping })
+  issueCredentials(app, needs)
+  serveRevocations(app, needs)
+  serveAllocations(app, needs)
+  serveRoomTokens(app, needs)
+  serveUsage(app, needs)
+  serveProjects(app, needs)
+  serveKeys(app, needs)
+  serveSecrets(app, needs)
+  serveIntegrations(app, needs)
+  serveAudit(app, needs)
+  serveBackup(app, needs)
+  listRelays(app, needs)
+  await serveForms(app, needs)
+  answerPreflights(app)
+  callPage(app, { ...needs, callPage: config.callPage })
 }
 
 /** A POST without a body means {}: every field has a default. */
 function readJsonOrNothing (app: App): void {
   app.removeContentTypeParser('text/plain')
+  app.addContentTypeParser('application/merge-patch+json', { parseAs: 'string' }, app.getDefaultJsonParser('error', 'error'))
   app.addHook('preValidation', async request => {
     if (request.method === 'POST' && request.body === undefined) request.body = {}
   })

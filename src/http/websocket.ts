@@ -11,7 +11,7 @@ import type { Signaling, Socket, SocketEvents } from '../signaling/signaling.ts'
 import type { App } from './app-type.ts'
 
 export type SignalSocketNeeds = {
-  access: Pick<Access, 'checkRoomToken'>
+  access: Pick<Access, 'checkRoomToken' | 'projects'>
   signaling: Pick<Signaling, 'admit' | 'attach'>
   allowedOrigins: readonly string[]
   /** Longest frame, in bytes. */
@@ -39,8 +39,10 @@ export async function signalSocket (app: App, { access, signaling, allowedOrigin
     schema: { summary: 'The signaling socket (WebSocket)', description: 'See docs/signaling.md.', tags: ['Rooms'], security: [] },
     preValidation: async (request, reply) => {
       if (!request.ws) throw new TurnpikeError('upgrade-required', 'the request is no WebSocket upgrade')
-      requireOrigin(request.headers.origin, allowedOrigins)
+      requireOrigin(request.headers.origin, allowedOrigins, 'the allowed origins')
       const grant = access.checkRoomToken(tokenOf(request))
+      const ofProject = access.projects.get(grant.project)?.settings.origins ?? []
+      if (ofProject.length > 0) requireOrigin(request.headers.origin, ofProject, 'the origins of the project')
       const { room } = request.query as { room?: string }
       if (room !== undefined && room !== grant.room) throw new TurnpikeError('room-mismatch', 'the room in the address is not the one in the token')
       signaling.admit(grant, request.ip)
@@ -140,9 +142,9 @@ function uncorkAll (): void {
 }
 
 /** No Origin: not a browser, and nothing to protect from another site's pages. */
-function requireOrigin (origin: string | undefined, allowed: readonly string[]): void {
+function requireOrigin (origin: string | undefined, allowed: readonly string[], where: string): void {
   if (origin === undefined || allowed.includes('*') || allowed.includes(origin)) return
-  throw new TurnpikeError('origin-not-allowed', `${origin.slice(0, 200)} is not among the allowed origins`)
+  throw new TurnpikeError('origin-not-allowed', `${origin.slice(0, 200)} is not among ${where}`)
 }
 
 function tokenOf (request: FastifyRequest): string {

@@ -1,4 +1,5 @@
 import { readFileSync, readdirSync } from 'node:fs'
+import { DatabaseSync } from 'node:sqlite'
 import jwt from 'jsonwebtoken'
 import { beforeAll, expect, test } from 'vitest'
 import { TurnClient, isRefusal } from '../../src/stun/turn-client.ts'
@@ -26,7 +27,7 @@ test('credentials are what a browser takes as they are, and coturn gives an allo
     ttl: 600,
     label: 'kitchen',
   })
-  expect(body['username']).toMatch(/^\d{10}:default\.alice$/)
+  expect(body['username']).toMatch(/^\d{10}:default\.alice\.[0-9a-f]{12}$/)
   expect(Math.abs(Number(body['expiresAt']) - Date.now() / 1000 - 600)).toBeLessThan(5)
   const client = await TurnClient.open({ transport: 'udp', host: '127.0.0.1', port: Number(port), timeoutMs: 1000 })
   expect(isRefusal(await client.allocate({ username: String(body['username']), password: String(body['credential']) }))).toBe(false)
@@ -97,9 +98,11 @@ test.each([
   expect(name).not.toBe('')
 })
 
-test('a key of another project gets 403 where a project is named; an API key does not reach what is the admin\'s', async () => {
+test('another project is not there for a key, whether it exists or not; an API key does not reach what is the admin\'s', async () => {
   const other = await post(app, { project: 'somebody-else' })
-  expect([other.status, other.body['code']]).toEqual([403, 'forbidden'])
+  expect([other.status, other.body['code']]).toEqual([404, 'not-found'])
+  const real = await post(app, { project: 'call' })
+  expect({ ...real.body, instance: '' }).toEqual({ ...other.body, instance: '', detail: String(other.body['detail']).replace('somebody-else', 'call') })
   const relays = await app.request('/v1/relays')
   expect([relays.status, relays.body['code']]).toEqual([403, 'forbidden'])
   const asAdmin = await app.request('/v1/relays', { key: app.adminKey })
@@ -110,7 +113,7 @@ test('what nobody answers, a method that is not answered, and a path that cannot
   const unknown = await app.request('/v1/nothing')
   expect([unknown.status, unknown.body['code']]).toEqual([404, 'not-found'])
   const method = await app.request('/v1/turn/credentials')
-  expect([method.status, method.body['code'], method.headers.get('allow')]).toEqual([405, 'method-not-allowed', 'POST'])
+  expect([method.status, method.body['code'], method.headers.get('allow')]).toEqual([405, 'method-not-allowed', 'POST, DELETE'])
   const path = await app.request('/call/%E0%A4%A')
   expect([path.status, path.body['code']]).toEqual([400, 'invalid-request'])
 })
@@ -206,7 +209,7 @@ test('while no relay is ready, credentials are refused with the reason and when 
 
 test('a clock that is 10 minutes off is said, by readyz too', async () => {
   const home = await startApp()
-  const relaySecret = /static-auth-secret=(.+)/.exec(readFileSync(`${home.env['TURNPIKE_DATA_DIR']}/relay/turnserver.conf`, 'utf8'))?.[1] ?? ''
+  const [{ secret: relaySecret }] = new DatabaseSync(`${home.env['TURNPIKE_DATA_DIR']}/turnpike.db`, { readOnly: true }).prepare('SELECT secret FROM turn_secrets').all() as [{ secret: string }]
   const { TURNPIKE_DATA_DIR: _, ...env } = home.env
   const app = await startApp({ ...env, TURNPIKE_RELAY_DRIVER: 'external', TURNPIKE_PUBLIC_HOST: '127.0.0.1', TURNPIKE_RELAY_SECRET: relaySecret }, { nowSeconds: () => Math.floor(Date.now() / 1000) - 600 })
   const ready = await app.request('/readyz')

@@ -1,5 +1,4 @@
 /** The call page: /, /call/<room>, its files, and the token that lets a visitor in. */
-import rateLimit from '@fastify/rate-limit'
 import { randomBytes } from 'node:crypto'
 import Type from 'typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
@@ -8,7 +7,7 @@ import { TurnpikeError } from '../../protocol/errors.ts'
 import { isValidId } from '../../protocol/frames.ts'
 import type { App } from '../app-type.ts'
 import { readAsset, readAssets, type Asset } from '../assets.ts'
-import { problems } from '../schemas.ts'
+import { publicProblems, WITH_BODY } from '../schemas.ts'
 import { signalUrl } from '../signal-url.ts'
 
 export type CallPageNeeds = { access: Pick<Access, 'issueCallToken'>, callPage: 'open' | 'off' }
@@ -17,8 +16,13 @@ const PUBLIC = { config: { access: 'public' as const }, schema: { hide: true } }
 /** Nothing from elsewhere, nothing inline; only sockets may lead away, because the relay has another port. */
 const SECURITY_POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self' ws: wss:; media-src 'self' blob: mediastream:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 const TOKENS_PER_MINUTE = 30
+const LIMIT = {
+  max: TOKENS_PER_MINUTE,
+  timeWindow: 60_000,
+  errorResponseBuilder: (_request: FastifyRequest, { ttl }: { ttl: number }) => new TurnpikeError('too-many-requests', `${TOKENS_PER_MINUTE} a minute may join from one address`, { retryAfterSeconds: Math.ceil(ttl / 1000) }),
+}
 
-export async function callPage (app: App, { access, callPage }: CallPageNeeds): Promise<void> {
+export function callPage (app: App, { access, callPage }: CallPageNeeds): void {
   if (callPage === 'off') {
     const off = readAsset('console/off.html')
     for (const url of ['/', '/call/:room']) app.get(url, PUBLIC, (_request, reply) => sendPage(reply.code(404), off))
@@ -32,14 +36,7 @@ export async function callPage (app: App, { access, callPage }: CallPageNeeds): 
     return isValidId(request.params.room) ? sendPage(reply, call) : sendPage(reply.code(404), lost)
   })
   app.get<{ Params: { '*': string } }>('/assets/*', PUBLIC, (request, reply) => sendAsset(request, reply, assets.get(request.params['*'])))
-  await app.register(async limited => {
-    await limited.register(rateLimit, {
-      max: TOKENS_PER_MINUTE,
-      timeWindow: 60_000,
-      errorResponseBuilder: (_request, { ttl }) => new TurnpikeError('too-many-requests', `${TOKENS_PER_MINUTE} a minute may join from one address`, { retryAfterSeconds: Math.ceil(ttl / 1000) }),
-    })
-    issueCallToken(limited as unknown as App, access)
-  })
+  issueCallToken(app, access)
 }
 
 function issueCallToken (app: App, access: CallPageNeeds['access']): void {
@@ -50,9 +47,9 @@ function issueCallToken (app: App, access: CallPageNeeds['access']): void {
     security: [],
     params: Type.Object({ room: Type.String() }),
     body: Type.Object({ name: Type.Optional(Type.String({ maxLength: 40 })) }, { additionalProperties: false }),
-    response: { 201: Type.Object({ token: Type.String(), url: Type.String(), expiresAt: Type.Integer() }), ...problems(400, 403, 429) },
+    response: { 201: Type.Object({ token: Type.String(), url: Type.String(), expiresAt: Type.Integer() }), ...publicProblems(WITH_BODY, 'origin-not-allowed', 'project-disabled', 'too-many-requests') },
   }
-  app.post('/call/:room/token', { config: { access: 'public' }, schema }, (request, reply) => {
+  app.post('/call/:room/token', { config: { access: 'public', rateLimit: LIMIT }, schema }, (request, reply) => {
     requireSameOrigin(request)
     const { name = '' } = request.body
     const { token, expiresAtSeconds } = access.issueCallToken({ room: request.params.room, peer: randomBytes(6).toString('hex'), metadata: name.trim() === '' ? {} : { name: name.trim() } })

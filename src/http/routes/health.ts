@@ -15,10 +15,10 @@ const REMEMBER_MS = 1000
 
 export function answerHealth (app: App, { relay, isStoreWritable, isStopping }: HealthNeeds): void {
   const isWritable = remembered(isStoreWritable)
-  app.get('/healthz', { config: { access: 'public' }, schema: { summary: 'Does the process live?', tags: ['Health'], security: [], response: { 200: Type.Object({ status: Type.Literal('ok') }) } } }, (_request, reply) => {
+  app.get('/healthz', { config: { access: 'public', unlimited: true }, schema: { summary: 'Does the process live?', tags: ['Health'], security: [], response: { 200: Type.Object({ status: Type.Literal('ok') }) } } }, (_request, reply) => {
     reply.header('cache-control', 'no-store').send({ status: 'ok' })
   })
-  app.get('/readyz', { config: { access: 'public' }, schema: { summary: 'Is everything proved? If not, why, and what to do.', tags: ['Health'], security: [], response: { 200: Readiness, 503: Readiness } } }, (_request, reply) => {
+  app.get('/readyz', { config: { access: 'public', unlimited: true }, schema: { summary: 'Is everything proved? If not, why, and what to do.', tags: ['Health'], security: [], response: { 200: Readiness, 503: Readiness } } }, (_request, reply) => {
     const health = relay.health()
     const writable = isWritable()
     const ready = health.ready && writable && !isStopping()

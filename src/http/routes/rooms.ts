@@ -1,11 +1,12 @@
-/** POST /v1/rooms/{room}/tokens: a place in a room for one peer. */
+/** POST /v1/rooms/{room}/tokens: a place in a room for one peer; DELETE /v1/tokens/{token}: none after all. */
 import Type from 'typebox'
 import type { Access } from '../../access/access.ts'
 import { TurnpikeError } from '../../protocol/errors.ts'
 import type { Metadata } from '../../protocol/frames.ts'
 import type { App } from '../app-type.ts'
-import { projectOf } from '../authenticate.ts'
-import { problems } from '../schemas.ts'
+import { audit } from '../audit-trail.ts'
+import { keyIdOf, projectOf } from '../authenticate.ts'
+import { problems, WITH_BODY } from '../schemas.ts'
 import { signalUrl } from '../signal-url.ts'
 
 const Body = Type.Object({
@@ -17,7 +18,7 @@ const Body = Type.Object({
   kind: Type.Optional(Type.String({ description: 'mesh: everybody sees and may signal everybody.' })),
   capacity: Type.Optional(Type.Integer({ description: 'Most peers in the room.' })),
   takeover: Type.Optional(Type.Boolean({ description: 'May take over a connection with the same peer id.' })),
-  project: Type.Optional(Type.String({ description: 'Which project, for admin keys.' })),
+  project: Type.Optional(Type.String({ maxLength: 64, description: 'Which project, for admin keys.' })),
 }, { additionalProperties: false, examples: [{ peer: 'alice' }] })
 
 const schema = {
@@ -27,17 +28,39 @@ const schema = {
   security: [{ key: [] }],
   params: Type.Object({ room: Type.String({ description: 'The room id: 1 to 128 characters without control characters and /.' }) }),
   body: Body,
-  response: { 201: Type.Object({ token: Type.String(), url: Type.String(), expiresAt: Type.Integer({ description: 'Unix seconds.' }) }), ...problems(400, 401, 403, 413, 415) },
+  response: {
+    201: Type.Object({ token: Type.String(), tokenId: Type.String({ description: 'To revoke it by: DELETE /v1/tokens/{tokenId}.' }), url: Type.String(), expiresAt: Type.Integer({ description: 'Unix seconds.' }) }),
+    ...problems(WITH_BODY, 'metadata-too-large', 'not-available-yet', 'project-disabled', 'not-found', 'idempotency-key-reused'),
+  },
 }
 
-export function issueRoomToken (app: App, { access }: { access: Pick<Access, 'issueRoomToken'> }): void {
-  app.post('/v1/rooms/:room/tokens', { config: { access: 'project' }, schema }, (request, reply) => {
+export function serveRoomTokens (app: App, { access }: { access: Pick<Access, 'issueRoomToken' | 'revokeRoomToken' | 'audit'> }): void {
+  issueRoomToken(app, access)
+  const revokeSchema = {
+    summary: 'Revoke a room token by its id',
+    description: 'Nobody joins with it any more. A peer that has joined stays.',
+    tags: ['Rooms'],
+    security: [{ key: [] }],
+    params: Type.Object({ tokenId: Type.String({ pattern: '^[A-Za-z0-9_-]{1,64}$' }) }),
+    response: { 204: Type.Null(), ...problems('invalid-request', 'store-unwritable') },
+  }
+  // Ids are 72 random bits, so that knowing one is having been given it; which project it is of stands in the token alone.
+  app.delete('/v1/tokens/:tokenId', { config: { access: 'project', scope: 'rooms:token' }, schema: revokeSchema }, (request, reply) => {
+    const { caller } = request
+    access.revokeRoomToken(request.params.tokenId)
+    audit(access, request, 'token.revoke', caller?.kind === 'project' ? caller.project : null, request.params.tokenId)
+    reply.code(204).send(null)
+  })
+}
+
+function issueRoomToken (app: App, access: Pick<Access, 'issueRoomToken'>): void {
+  app.post('/v1/rooms/:room/tokens', { config: { access: 'project', scope: 'rooms:token', idempotent: true }, schema }, (request, reply) => {
     const { peer, role, metadata, permissions, ttl, kind = 'mesh', capacity, takeover, project } = request.body
     if (kind !== 'mesh') {
       const isPlanned = kind === 'pair' || kind === 'topic'
       throw new TurnpikeError(isPlanned ? 'not-available-yet' : 'invalid-request', isPlanned ? `rooms of kind ${kind} are not served by this version; mesh is` : 'kind must be mesh', { fields: [{ field: 'kind', message: 'must be mesh' }] })
     }
-    const { token, expiresAtSeconds } = access.issueRoomToken(projectOf(request.caller, project), { room: request.params.room, peer, role, metadata: metadata as Metadata | undefined, permissions, ttlSeconds: ttl, capacity, takeover })
-    reply.code(201).header('cache-control', 'no-store').send({ token, url: signalUrl(request), expiresAt: expiresAtSeconds })
+    const { token, tokenId, expiresAtSeconds } = access.issueRoomToken(projectOf(request.caller, project), { room: request.params.room, peer, role, metadata: metadata as Metadata | undefined, permissions, ttlSeconds: ttl, capacity, takeover }, keyIdOf(request.caller))
+    reply.code(201).header('cache-control', 'no-store').send({ token, tokenId, url: signalUrl(request), expiresAt: expiresAtSeconds })
   })
 }

@@ -5,8 +5,8 @@ import { createSignaling, type SignalGrant, type Socket } from '../../../src/sig
 
 const { config } = loadConfig({ env: {}, readFile: () => '' })
 const silent = (): void => {}
-const grant = (peer: string): SignalGrant => ({ project: 'p', room: 'r', peer, role: null, metadata: {}, capacity: 2, takeover: false, permissions: { signal: true, update: true } })
-const make = () => createSignaling({ limits: config.signaling, metrics: createMetrics(), log: { debug: silent, info: silent, warn: silent, error: silent }, nowSeconds: () => 1000, iceServersFor: () => null })
+const grant = (peer: string): SignalGrant => ({ project: 'p', room: 'r', peer, role: null, metadata: {}, capacity: 2, takeover: false, permissions: { signal: true, update: true }, keyId: null })
+const make = () => createSignaling({ limits: config.signaling, metrics: createMetrics(), log: { debug: silent, info: silent, warn: silent, error: silent }, nowSeconds: () => 1000, limitsOf: () => ({ peers: null, rooms: null }), iceServersFor: () => null })
 
 /** A socket that writes down what is done to it. */
 function paper (): { socket: Socket, done: string[] } {

@@ -1,0 +1,36 @@
+/** POST /v1/backup: the whole database as one file. Admin keys only: every secret of this server is in it. */
+import { createReadStream, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import type { Access } from '../../access/access.ts'
+import type { App } from '../app-type.ts'
+import { audit } from '../audit-trail.ts'
+import { problems } from '../schemas.ts'
+import Type from 'typebox'
+
+export type BackupNeeds = { access: Pick<Access, 'audit'>, store: { backUpTo (file: string): void } }
+
+const schema = {
+  summary: 'A backup: the whole database, consistent, as one SQLite file',
+  description: 'Keep it as you would keep a key: with it anybody is this server. `turnpike restore` puts it back.',
+  tags: ['Backup'],
+  security: [{ key: [] }],
+  response: { 200: { description: 'The file', content: { 'application/vnd.sqlite3': { schema: Type.String({ format: 'binary' }) } } }, ...problems('store-unwritable') },
+}
+
+export function serveBackup (app: App, { access, store }: BackupNeeds): void {
+  app.post('/v1/backup', { config: { access: 'admin' }, schema }, (request, reply) => {
+    // First: what cannot be written down is not done.
+    audit(access, request, 'backup', null, 'database')
+    const directory = mkdtempSync(`${tmpdir()}/turnpike-backup-`)
+    const file = `${directory}/turnpike.db`
+    try {
+      store.backUpTo(file)
+    } catch (error) {
+      rmSync(directory, { recursive: true, force: true })
+      throw error
+    }
+    const stream = createReadStream(file)
+    stream.on('close', () => rmSync(directory, { recursive: true, force: true }))
+    reply.type('application/vnd.sqlite3').headers({ 'cache-control': 'no-store', 'content-disposition': 'attachment; filename="turnpike-backup.db"' }).send(stream as never)
+  })
+}

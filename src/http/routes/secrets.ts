@@ -1,0 +1,44 @@
+/** /v1/secrets: the TURN secret and the signing keys of room tokens, replaced without anybody noticing. Admin keys only. */
+import Type from 'typebox'
+import type { Access } from '../../access/access.ts'
+import type { Credentials } from '../../credentials/credentials.ts'
+import type { App } from '../app-type.ts'
+import { audit } from '../audit-trail.ts'
+import { problems, UnixSeconds } from '../schemas.ts'
+
+export type SecretsNeeds = { access: Pick<Access, 'audit' | 'rotateSigningKey'>, credentials: Pick<Credentials, 'secrets'> }
+
+const tags = ['Secrets']
+const security = [{ key: [] }]
+const Secret = Type.Object({
+  id: Type.Integer(),
+  state: Type.Enum(['pending', 'current', 'old'], { description: 'pending: made, and not proved yet. current: signs. old: accepted until retiresAt.' }),
+  createdAt: UnixSeconds,
+  retiresAt: Type.Union([Type.Integer(), Type.Null()]),
+})
+const Secrets = Type.Object({ secrets: Type.Array(Secret) })
+
+export function serveSecrets (app: App, { access, credentials }: SecretsNeeds): void {
+  const listSchema = { summary: 'The TURN secrets that the relay accepts, without the secrets', tags, security, response: { 200: Secrets, ...problems() } }
+  app.get('/v1/secrets/turn', { config: { access: 'admin' }, schema: listSchema }, (_request, reply) => {
+    reply.send({ secrets: credentials.secrets.list() })
+  })
+  const rotateSchema = {
+    summary: 'Replace the TURN secret',
+    description: 'The new secret is given to the relay and proved by an Allocate before anything is signed with it. The old one is accepted until the last credential that was signed with it has expired. No live call notices.',
+    tags,
+    security,
+    response: { 200: Secrets, ...problems('secret-not-ours', 'rotation-running', 'relay-unproven', 'data-dir-unwritable', 'store-unwritable') },
+  }
+  app.post('/v1/secrets/turn/rotate', { config: { access: 'admin' }, schema: rotateSchema }, async (request, reply) => {
+    const secrets = await credentials.secrets.rotate()
+    audit(access, request, 'secret.rotate', null, 'turn', { current: secrets.find(({ state }) => state === 'current')?.id ?? null })
+    return await reply.send({ secrets })
+  })
+  const signingSchema = { summary: 'Replace the key that room tokens are signed with', description: 'Tokens that were signed with the key before are taken until they expire; those of older keys are not.', tags, security, response: { 200: Type.Object({ keyId: Type.String() }), ...problems('store-unwritable') } }
+  app.post('/v1/secrets/signing/rotate', { config: { access: 'admin' }, schema: signingSchema }, (request, reply) => {
+    const { keyId } = access.rotateSigningKey()
+    audit(access, request, 'secret.rotate', null, 'signing', { current: keyId })
+    reply.send({ keyId })
+  })
+}
