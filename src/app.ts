@@ -1,6 +1,7 @@
 /** The composition root: what exists, what each part needs, in which order it starts. No part knows another but through here. */
 import type { Config } from './config/schema.ts'
 import { startAll, stopAll, type Log } from './lifecycle.ts'
+import { restore } from './store/backup.ts'
 import { openStore, type Store } from './store/store.ts'
 import { createMetrics } from './metrics/metrics.ts'
 import { createAccess, type Access, migrations as accessMigrations } from './access/access.ts'
@@ -44,6 +45,9 @@ export type App = {
   metricsUrl (): string
   iceUrls (): string[]
 }
+
+/** Puts a backup in the place of the database of a data directory that no process uses. Returns where what was there is kept. */
+export const restoreBackup = restore
 
 /** The whole house in one place. Throws where the store cannot be opened; a relay that does not start is told by `relayHealth`. */
 export function createApp (config: Config, world: World): App {

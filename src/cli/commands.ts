@@ -1,97 +1,84 @@
-/** The table of commands: name → what it does, options, how it runs. Everything a person types goes through here. */
+/** Everything a person types goes through here: finds the command, reads its options, runs it, and turns what went wrong into an exit code. */
 import { readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
-import { ERRORS, TurnpikeError } from '../protocol/errors.ts'
-import { loadConfig, type Loaded } from '../config/load.ts'
-import { renderConfig } from './render-config.ts'
+import { isTurnpikeError, TurnpikeError } from '../protocol/errors.ts'
+import { exitCodeOfProblem } from './api-client.ts'
+import { API_COMMANDS, UsageError, type Input, type Option } from './api-commands.ts'
+import { describeFailure } from './failure.ts'
+import { helpOf, helpText } from './help.ts'
+import { LOCAL_COMMANDS } from './local-commands.ts'
+import { runApiCommand } from './run-api-command.ts'
 
-type Flags = Record<string, boolean>
-type Command = {
-  summary: string
-  /** Switches, each with what it does. */
-  options: Record<string, string>
-  run (flags: Flags): Promise<number>
-}
-
-const COMMANDS: Record<string, Command> = {
-  up: {
-    summary: 'Start the appliance and stay in front until Ctrl-C.',
-    options: { 'install-relay': 'install coturn with apt where it is missing and this is root on Debian or Ubuntu' },
-    run: async flags => {
-      const loaded = loadOrComplain()
-      if (loaded === null) return ERRORS['config-invalid'].exit
-      const { up } = await import('./up.ts')
-      return await up(loaded, { env: process.env, version: readVersion(), installRelay: flags['install-relay'] === true })
-    },
-  },
-  config: {
-    summary: 'Print the effective configuration, secrets masked.',
-    options: { json: 'as JSON' },
-    run: async flags => {
-      const loaded = loadOrComplain()
-      if (loaded === null) return ERRORS['config-invalid'].exit
-      process.stdout.write(renderConfig(loaded, flags['json'] === true))
-      return 0
-    },
-  },
-  version: {
-    summary: 'Print the version.',
-    options: {},
-    run: async () => {
-      process.stdout.write(`turnpike ${readVersion()} (Node.js ${process.versions.node})\n`)
-      return 0
-    },
-  },
-  help: {
-    summary: 'Print this.',
-    options: {},
-    run: async () => {
-      process.stdout.write(helpText())
-      return 0
-    },
-  },
-}
+export type World = { env: Readonly<Record<string, string | undefined>>, version: string }
+export type AnyCommand = { summary: string, args: readonly string[], options: Readonly<Record<string, Option>> }
 
 const ALIASES: ReadonlyMap<string, string> = new Map([['--help', 'help'], ['-h', 'help'], ['--version', 'version'], ['-v', 'version']])
+/** What every command that asks the API takes. */
+const COMMON: Record<string, Option> = {
+  json: { value: null, text: 'what the API answers, as JSON' },
+  url: { value: 'address', text: 'of a server elsewhere; its key in TURNPIKE_ADMIN_KEY' },
+}
+const USAGE = 64
+
+/** All commands by name, as help and completion show them. */
+export function allCommands (): Record<string, AnyCommand> {
+  const overApi = Object.entries(API_COMMANDS).map(([name, command]) => [name, { ...command, options: { ...command.options, ...COMMON } }] as const)
+  return { ...LOCAL_COMMANDS, ...Object.fromEntries(overApi) }
+}
 
 /** Runs one command; resolves to the exit code. */
 export async function runCommand (args: readonly string[]): Promise<number> {
   const node = Number(process.versions.node.split('.')[0])
   if (node < 24) throw new TurnpikeError('node-too-old', `this is Node.js ${process.versions.node}; expected 24 or newer`)
-  const [name = 'help', ...rest] = args.map(arg => ALIASES.get(arg) ?? arg)
-  const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
-  if (command === undefined) return complain(`there is no command ${JSON.stringify(name)}`)
-  if (rest.includes('help')) return await runCommand(['help'])
-  const options = Object.fromEntries(Object.keys(command.options).map(option => [option, { type: 'boolean' as const }]))
+  const words = args.length === 0 ? ['help'] : args.map((arg, i) => (i === 0 || arg === '--help' || arg === '-h' ? ALIASES.get(arg) ?? arg : arg))
+  const commands = allCommands()
+  const [first = '', second = ''] = words
+  const name = Object.hasOwn(commands, `${first} ${second}`) ? `${first} ${second}` : first
+  const rest = words.slice(name.split(' ').length)
+  if (!Object.hasOwn(commands, name)) return complain(name, Object.keys(commands).some(known => known.startsWith(`${name} `)) ? `${name} what?` : `there is no command ${JSON.stringify(name)}`)
+  if (rest.includes('help')) {
+    process.stdout.write(helpOf(name, commands))
+    return 0
+  }
   try {
-    const { values } = parseArgs({ args: rest, options, strict: true, allowPositionals: false })
-    return await command.run(values as Flags)
+    return await run(name, readInput(commands[name] as AnyCommand, rest), { env: process.env, version: readVersion() })
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code?.startsWith('ERR_PARSE_ARGS') === true) return complain((error as Error).message)
-    throw error
+    if (error instanceof UsageError || (error as NodeJS.ErrnoException).code?.startsWith('ERR_PARSE_ARGS') === true) return complain(name, (error as Error).message)
+    if (!isTurnpikeError(error) || !Object.hasOwn(API_COMMANDS, name)) throw error
+    process.stderr.write(describeFailure(error))
+    return exitCodeOfProblem(error.code)
   }
 }
 
-function complain (what: string): number {
-  process.stderr.write(`turnpike: ${what}\n\n${helpText()}`)
-  return 64
+async function run (name: string, input: Input, world: World): Promise<number> {
+  const local = LOCAL_COMMANDS[name]
+  if (local !== undefined) return await local.run(input, world)
+  const command = API_COMMANDS[name]
+  if (command === undefined) throw new UsageError(`there is no command ${name}`)
+  return await runApiCommand(command, input, world)
 }
 
-function loadOrComplain (): Loaded | null {
-  const loaded = loadConfig({ env: process.env, readFile: path => readFileSync(path, 'utf8') })
-  for (const warning of loaded.warnings) process.stderr.write(`turnpike: note: ${warning}\n`)
-  if (loaded.problems.length === 0) return loaded
-  const lines = loaded.problems.map(({ where, message }) => `  ${where} ${message}\n`)
-  process.stderr.write(`turnpike: the configuration has ${lines.length === 1 ? 'a problem' : `${lines.length} problems`}:\n${lines.join('')}`)
-  return null
+/** Throws UsageError, or what parseArgs throws, for what the command does not take. */
+function readInput ({ args, options }: AnyCommand, typed: string[]): Input {
+  const described = Object.fromEntries(Object.entries(options).map(([name, { value, many = false }]) => [name, { type: value === null ? 'boolean' as const : 'string' as const, multiple: many }]))
+  const { values, positionals } = parseArgs({ args: typed, options: described, strict: true, allowPositionals: true })
+  const least = args.filter(arg => !arg.endsWith('?')).length
+  if (positionals.length < least) throw new UsageError(`it needs ${args.slice(positionals.length, least).map(arg => `<${arg}>`).join(' ')}`)
+  if (positionals.length > args.length) throw new UsageError(`it does not take ${JSON.stringify(positionals[args.length])}`)
+  const entries = Object.entries(values)
+  return {
+    args: positionals,
+    options: Object.fromEntries(entries.filter((entry): entry is [string, string] => typeof entry[1] === 'string')),
+    switches: new Set(entries.filter(([, value]) => value === true).map(([name]) => name)),
+    lists: Object.fromEntries(entries.filter((entry): entry is [string, string[]] => Array.isArray(entry[1]))),
+  }
 }
 
-function helpText (): string {
-  const lines = Object.entries(COMMANDS).flatMap(([name, { summary, options }]) => [
-    `  ${name.padEnd(10)} ${summary}\n`,
-    ...Object.entries(options).map(([option, text]) => `             --${option}  ${text}\n`),
-  ])
-  return `Turnpike makes WebRTC connect.\n\nUsage: turnpike <command>\n\n${lines.join('')}\nSettings come from TURNPIKE_* variables: see docs/configuration.md.\n`
+function complain (name: string, what: string): number {
+  const commands = allCommands()
+  const isKnown = Object.keys(commands).some(known => known === name || known.startsWith(`${name} `))
+  process.stderr.write(`turnpike: ${what}\n\n${isKnown ? helpOf(name, commands) : helpText(commands)}`)
+  return USAGE
 }
 
 function readVersion (): string {

@@ -1,6 +1,8 @@
 /** `turnpike up`: builds the app out of the process's world, starts it, says what a person needs, and ends it at a signal. */
+import { rmSync, writeFileSync } from 'node:fs'
 import { createApp, type App } from '../app.ts'
 import type { Loaded } from '../config/load.ts'
+import { controlFileOf, type ControlFile } from './api-client.ts'
 import { createLogger } from './logger.ts'
 import { renderSummary } from './summary.ts'
 
@@ -27,12 +29,24 @@ export async function up ({ config }: Loaded, { env, version, installRelay }: Up
   const started = app.start()
   const first = await Promise.race([started.then(() => 'started' as const), asked])
   if (first === 'started') {
+    leaveControlFile(config.dataDir, { url: app.url(), key: app.lendAdminKey() })
     const publicHost = config.publicHost ?? app.relayHealth().publicAddress
     process.stdout.write(renderSummary(app, { callPage: config.callPage === 'open', publicHost, colour: process.stdout.isTTY === true }))
     log.info({ signal: await asked }, 'stopping')
   }
+  rmSync(controlFileOf(config.dataDir), { force: true })
   await stopApp(app, started)
   return 0
+}
+
+/** Lets the command line of whoever may read the data directory in. On a disk that is full it is done without. */
+function leaveControlFile (dataDir: string, control: ControlFile): void {
+  try {
+    rmSync(controlFileOf(dataDir), { force: true })
+    writeFileSync(controlFileOf(dataDir), JSON.stringify(control), { mode: 0o600 })
+  } catch {
+    process.stderr.write('turnpike: note: the data directory cannot be written; the command line needs --url and a key until the next start\n')
+  }
 }
 
 /** The first SIGINT or SIGTERM. Later ones change nothing: stopping has a deadline already. */

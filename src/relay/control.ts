@@ -8,8 +8,6 @@ export type ControlAddress = { host: string, port: number, password: string }
 
 const TIMEOUT_MS = 2000
 const PROMPT = '> '
-/** Commands that are sent before an answer is waited for. */
-const PIPELINED = 64
 
 /** As coturn wants it in its file, so that the password itself stands nowhere but with us: `$5$<salt>$<sha256(salt ‖ password)>`. */
 export function hashedControlPassword (password: string): string {
@@ -31,13 +29,14 @@ export class Control {
   /** Ends these sessions. coturn says neither yes nor no: the feed tells which have ended. Throws relay-control-lost. */
   async cut (sessions: readonly string[]): Promise<void> {
     await this.#inTurn(async connection => {
-      for (let i = 0; i < sessions.length; i += PIPELINED) await connection.run(sessions.slice(i, i + PIPELINED).map(session => `cs ${session}`))
+      // One at a time: coturn reads a single command out of whatever arrives together.
+      for (const session of sessions) await connection.run(`cs ${session}`)
     })
   }
 
   /** All sessions that live. Throws relay-control-lost. */
   async sessions (): Promise<LiveSession[]> {
-    return await this.#inTurn(async connection => parseSessions(await connection.run(['ps'])))
+    return await this.#inTurn(async connection => parseSessions(await connection.run('ps')))
   }
 
   close (): void {
@@ -88,6 +87,7 @@ class Connection {
   private constructor (socket: Socket) {
     this.#socket = socket
     socket.setEncoding('utf8')
+    socket.setNoDelay()
     socket.on('data', (text: string) => {
       this.#text += text
       this.#heard()
@@ -102,11 +102,11 @@ class Connection {
     socket.unref()
   }
 
-  /** Runs commands; resolves to what was printed, when each has been followed by a prompt. */
-  async run (commands: readonly string[]): Promise<string> {
+  /** Runs one command; resolves to what was printed, when it has been followed by a prompt. */
+  async run (command: string): Promise<string> {
     this.#text = ''
-    this.#socket.write(commands.map(command => `${command}\n`).join(''))
-    return await this.#until(text => promptsIn(text) >= commands.length)
+    this.#socket.write(`${command}\n`)
+    return await this.#until(text => text.includes(PROMPT))
   }
 
   close (): void {
@@ -129,9 +129,4 @@ class Connection {
       this.#heard = () => {}
     }
   }
-}
-
-/** Prompts stand at the start of a line. */
-function promptsIn (text: string): number {
-  return text.split(PROMPT).length - 1
 }

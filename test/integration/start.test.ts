@@ -2,6 +2,7 @@ import { execFileSync, execSync } from 'node:child_process'
 import { createServer } from 'node:http'
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { homedir } from 'node:os'
+import { DatabaseSync } from 'node:sqlite'
 import { expect, test } from 'vitest'
 import { loopbackSettings } from '../kit/app.ts'
 import { whenDone } from '../kit/cleanup.ts'
@@ -95,14 +96,17 @@ test('no secret is in anything that a full run writes or shows', async () => {
   socket.close()
   const metrics = await (await fetch(`http://127.0.0.1:${env['TURNPIKE_METRICS_PORT']}/metrics`)).text()
   const relay = `${env['TURNPIKE_DATA_DIR']}/relay`
-  const secret = /^static-auth-secret=(.+)$/m.exec(readFileSync(`${relay}/turnserver.conf`, 'utf8'))?.[1] ?? ''
-  const { password } = JSON.parse(readFileSync(`${relay}/feed.json`, 'utf8')) as { password: string }
+  const database = new DatabaseSync(`${env['TURNPIKE_DATA_DIR']}/turnpike.db`, { readOnly: true })
+  const { secret } = database.prepare('SELECT secret FROM turn_secrets').get() as { secret: string }
+  database.close()
+  const { password, controlPassword } = JSON.parse(readFileSync(`${relay}/feed.json`, 'utf8')) as { password: string, controlPassword: string }
+  const { key: lentKey } = JSON.parse(readFileSync(`${env['TURNPIKE_DATA_DIR']}/control.json`, 'utf8')) as { key: string }
   const commandLines = execFileSync('ps', ['-eo', 'args'], { encoding: 'utf8' })
   signalGroup(started.child, 'SIGINT')
   await started.exit
   const shown = [started.all(), metrics, commandLines, readFileSync(`${relay}/turnserver.log`, 'utf8')].join('\n')
   expect(shown).toContain('a peer joined')
-  for (const found of [fixed.TURNPIKE_ADMIN_KEY, fixed.TURNPIKE_API_KEY, secret, password, issued.credential, token, token.split('.')[2] ?? '']) {
+  for (const found of [fixed.TURNPIKE_ADMIN_KEY, fixed.TURNPIKE_API_KEY, secret, password, controlPassword, lentKey, issued.credential, token, token.split('.')[2] ?? '']) {
     expect(found.length).toBeGreaterThan(15)
     expect(shown).not.toContain(found)
   }

@@ -36,7 +36,7 @@ export async function makeRelay (more: Record<string, string> = {}, world: { pro
     if (!ended) await relay.stop(2000)
   })
   return {
-    ...relay,
+    ...methodsOf(relay),
     stop: async deadlineMs => {
       ended = true
       await relay.stop(deadlineMs)
@@ -53,6 +53,12 @@ export async function makeRelay (more: Record<string, string> = {}, world: { pro
     secret: RELAY_SECRET,
     feedFile: () => JSON.parse(readFileSync(`${config.dataDir}/relay/feed.json`, 'utf8')) as { port: number, password: string },
   }
+}
+
+/** Of an object of a class, so that some of them can be replaced. */
+function methodsOf (relay: Relay): Relay {
+  const names = Object.getOwnPropertyNames(Object.getPrototypeOf(relay)).filter(name => name !== 'constructor') as (keyof Relay)[]
+  return { name: relay.name, ...Object.fromEntries(names.map(name => [name, (relay[name] as (...args: unknown[]) => unknown).bind(relay)])) } as unknown as Relay
 }
 
 /** The value of a sample line of the metrics, or undefined. */

@@ -21,10 +21,20 @@ async function command (args: string[], env: Record<string, string> = {}): Promi
   return { code, ...written }
 }
 
-test.each([[[]], [['help']], [['--help']], [['config', '--help']]])('%j explains the commands', async args => {
+test.each([[[]], [['help']], [['--help']]])('%j explains the commands', async args => {
   const { code, out } = await command(args)
   expect(code).toBe(0)
-  for (const name of ['up', 'config', 'version', '--install-relay', 'docs/configuration.md']) expect(out).toContain(name)
+  for (const name of ['up', 'config', 'version', 'keys create', 'credentials revoke', 'backup', 'docs/configuration.md']) expect(out).toContain(name)
+})
+
+test('a command explains itself, and a group all of its own', async () => {
+  expect(await command(['up', '--help'])).toMatchObject({ code: 0, out: expect.stringContaining('--install-relay') })
+  const keys = await command(['keys', 'create', '-h'])
+  expect(keys.out).toContain('--scopes <list>')
+  expect(keys.out).not.toContain('keys revoke')
+  expect(await command(['keys'])).toMatchObject({ code: 64, err: expect.stringMatching(/keys what\?[^]*keys create[^]*keys revoke/) })
+  expect(await command(['keys', 'revoke'])).toMatchObject({ code: 64, err: expect.stringContaining('it needs <key>') })
+  expect(await command(['keys', 'list', 'too-much'])).toMatchObject({ code: 64, err: expect.stringContaining('"too-much"') })
 })
 
 test('the version says which Node.js runs it', async () => {

@@ -1,0 +1,125 @@
+/**
+ * How the command line reaches the API: at the address it is given, else at the server that runs on this data directory, else in the
+ * database itself while no server runs. It is the same API each time, so that a command means the same everywhere.
+ */
+import { existsSync, readFileSync } from 'node:fs'
+import { setTimeout as wait } from 'node:timers/promises'
+import { TurnpikeError, errorEntry, ERRORS, type ErrorCode } from '../protocol/errors.ts'
+
+export type ApiRequest = { method: 'GET' | 'POST' | 'PATCH' | 'DELETE', path: string, query?: Record<string, string | undefined>, body?: unknown, accept?: string }
+export type ApiAnswer = { status: number, type: string, body: Buffer }
+export type ApiClient = { send (request: ApiRequest): Promise<ApiAnswer>, close (): Promise<void> }
+/** What `up` leaves in the data directory for the command line of the same user: where it listens, and a key that ends with it. */
+export type ControlFile = { url: string, key: string }
+
+export const controlFileOf = (dataDir: string): string => `${dataDir}/control.json`
+const TIMEOUT_MS = 120_000
+const TRIES = 3
+
+export type ClientNeeds = {
+  /** Of `--url`. */
+  url: string | undefined
+  /** Of TURNPIKE_ADMIN_KEY or TURNPIKE_API_KEY. */
+  key: string | undefined
+  dataDir: string
+  /** Opens the house over the data directory without starting it. */
+  openHouse: () => { inject: (request: { method: string, path: string, headers: Record<string, string>, body?: string }) => Promise<{ status: number, headers: Record<string, unknown>, body: Buffer }>, lendAdminKey: () => string, close: () => void }
+}
+
+/** Throws server-unreachable, data-dir-locked or unauthorized. */
+export async function openClient ({ url, key, dataDir, openHouse }: ClientNeeds): Promise<ApiClient> {
+  if (url !== undefined) {
+    if (key === undefined) throw new TurnpikeError('unauthorized', '--url needs a key in TURNPIKE_ADMIN_KEY (or TURNPIKE_API_KEY), or in a file that TURNPIKE_ADMIN_KEY_FILE names')
+    return remote(url.replace(/\/+$/, ''), key)
+  }
+  for (let attempt = 1; ; attempt++) {
+    const control = readControlFile(dataDir)
+    if (control !== null && await answers(control)) return remote(control.url, control.key)
+    if (!existsSync(`${dataDir}/turnpike.db`)) throw new TurnpikeError('server-unreachable', `there is no server and no database in ${dataDir}`)
+    try {
+      return local(openHouse())
+    } catch (error) {
+      // It may be starting: it holds the directory, and has not said yet where it listens.
+      if (!(error instanceof TurnpikeError) || error.code !== 'data-dir-locked' || attempt === TRIES) throw error
+      await wait(1000)
+    }
+  }
+}
+
+/** The answer as JSON. Throws what the server refused with. */
+export async function sendJson (client: ApiClient, request: ApiRequest): Promise<Record<string, unknown>> {
+  const { status, body } = await sendOk(client, request)
+  return status === 204 ? {} : JSON.parse(body.toString('utf8')) as Record<string, unknown>
+}
+
+/** Throws what the server refused with, in its words. */
+export async function sendOk (client: ApiClient, request: ApiRequest): Promise<ApiAnswer> {
+  const answer = await client.send(request)
+  if (answer.status < 400) return answer
+  const text = answer.body.toString('utf8')
+  const problem = (answer.type.includes('json') ? JSON.parse(text) : {}) as { code?: string, detail?: string }
+  const isOurs = problem.code !== undefined && Object.hasOwn(ERRORS, problem.code)
+  throw new TurnpikeError(isOurs ? problem.code as ErrorCode : 'server-unreachable', isOurs ? String(problem.detail) : `it answered ${answer.status}, and not as a Turnpike`)
+}
+
+/** sysexits.h: 65 what was asked was wrong, 69 no server, 75 try again later, 77 not allowed. */
+export function exitCodeOfProblem (code: ErrorCode): number {
+  const { exit, status } = errorEntry(code)
+  if (exit !== undefined) return exit
+  if (status === 401 || status === 403) return 77
+  if (status === 429 || status >= 500) return 75
+  return 65
+}
+
+function remote (url: string, key: string): ApiClient {
+  return {
+    send: async ({ method, path, query, body, accept }) => {
+      try {
+        const answer = await fetch(url + path + queryOf(query), { method, headers: headersOf(key, body, accept), signal: AbortSignal.timeout(TIMEOUT_MS), ...(body === undefined ? {} : { body: JSON.stringify(body) }) })
+        return { status: answer.status, type: answer.headers.get('content-type') ?? '', body: Buffer.from(await answer.arrayBuffer()) }
+      } catch (error) {
+        const { cause, message } = error as Error & { cause?: { code?: string } }
+        throw new TurnpikeError('server-unreachable', `${url}: ${cause?.code ?? message}`, { cause: error })
+      }
+    },
+    close: async () => {},
+  }
+}
+
+function local (house: ReturnType<ClientNeeds['openHouse']>): ApiClient {
+  const key = house.lendAdminKey()
+  return {
+    send: async ({ method, path, query, body, accept }) => {
+      const { status, headers, body: answer } = await house.inject({ method, path: path + queryOf(query), headers: headersOf(key, body, accept), ...(body === undefined ? {} : { body: JSON.stringify(body) }) })
+      return { status, type: String(headers['content-type'] ?? ''), body: answer }
+    },
+    close: async () => house.close(),
+  }
+}
+
+async function answers ({ url, key }: ControlFile): Promise<boolean> {
+  try {
+    const { status } = await fetch(`${url}/v1/secrets/turn`, { headers: { authorization: `Bearer ${key}` }, signal: AbortSignal.timeout(5000) })
+    return status === 200
+  } catch {
+    return false
+  }
+}
+
+function readControlFile (dataDir: string): ControlFile | null {
+  try {
+    const { url, key } = JSON.parse(readFileSync(controlFileOf(dataDir), 'utf8')) as Partial<ControlFile>
+    return typeof url === 'string' && typeof key === 'string' ? { url, key } : null
+  } catch {
+    return null
+  }
+}
+
+function headersOf (key: string, body: unknown, accept: string | undefined): Record<string, string> {
+  return { authorization: `Bearer ${key}`, accept: accept ?? 'application/json', ...(body === undefined ? {} : { 'content-type': 'application/json' }) }
+}
+
+function queryOf (query: ApiRequest['query']): string {
+  const given = Object.entries(query ?? {}).filter((entry): entry is [string, string] => entry[1] !== undefined)
+  return given.length === 0 ? '' : `?${new URLSearchParams(given)}`
+}

@@ -1,0 +1,45 @@
+/** `turnpike backup` and `turnpike restore`. */
+import { closeSync, fsyncSync, openSync, writeSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { ERRORS, TurnpikeError } from '../protocol/errors.ts'
+import { sendOk } from './api-client.ts'
+import type { Input } from './api-commands.ts'
+import type { World } from './commands.ts'
+import { loadOrComplain } from './local-commands.ts'
+import { clientFor } from './run-api-command.ts'
+
+export async function backUp (input: Input, world: World): Promise<number> {
+  const file = resolve(input.args[0] ?? '')
+  const client = await clientFor(input, world)
+  if (client === null) return ERRORS['config-invalid'].exit
+  try {
+    const { body } = await sendOk(client, { method: 'POST', path: '/v1/backup', accept: '*/*' })
+    writeNew(file, body)
+  } finally {
+    await client.close()
+  }
+  process.stdout.write(`${file}\n`)
+  process.stderr.write('Everything is in it, secrets too: keep it as you would keep a key.\n')
+  return 0
+}
+
+export async function putBack ({ args: [named = ''] }: Input, { env }: World): Promise<number> {
+  const loaded = loadOrComplain(env)
+  if (loaded === null) return ERRORS['config-invalid'].exit
+  const { restoreBackup } = await import('../app.ts')
+  const kept = restoreBackup(resolve(named), loaded.config.dataDir)
+  process.stdout.write(`restored into ${loaded.config.dataDir}\n${kept === null ? '' : `what was there is kept: ${kept}\n`}`)
+  return 0
+}
+
+/** For its owner alone, and never over a file that is there. */
+function writeNew (file: string, body: Buffer): void {
+  try {
+    const descriptor = openSync(file, 'wx', 0o600)
+    writeSync(descriptor, body)
+    fsyncSync(descriptor)
+    closeSync(descriptor)
+  } catch (error) {
+    throw new TurnpikeError('data-dir-unwritable', `${file}: ${(error as Error).message}`, { cause: error })
+  }
+}

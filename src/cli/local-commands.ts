@@ -1,0 +1,83 @@
+/** The commands that do their work here: start the appliance, show its settings, back it up and put it back. */
+import { readFileSync } from 'node:fs'
+import { ERRORS } from '../protocol/errors.ts'
+import { loadConfig, type Loaded } from '../config/load.ts'
+import { UsageError, type Input, type Option } from './api-commands.ts'
+import { allCommands, type World } from './commands.ts'
+import { completionFor, helpText } from './help.ts'
+import { renderConfig } from './render-config.ts'
+
+export type LocalCommand = {
+  summary: string
+  args: readonly string[]
+  options: Readonly<Record<string, Option>>
+  run (input: Input, world: World): Promise<number>
+}
+
+export const LOCAL_COMMANDS: Readonly<Record<string, LocalCommand>> = {
+  up: {
+    summary: 'Start the appliance and stay in front until Ctrl-C.',
+    args: [],
+    options: { 'install-relay': { value: null, text: 'install coturn with apt where it is missing and this is root on Debian or Ubuntu' } },
+    run: async ({ switches }, { env, version }) => {
+      const loaded = loadOrComplain(env)
+      if (loaded === null) return ERRORS['config-invalid'].exit
+      const { up } = await import('./up.ts')
+      return await up(loaded, { env, version, installRelay: switches.has('install-relay') })
+    },
+  },
+  config: {
+    summary: 'Print the effective configuration, secrets masked.',
+    args: [],
+    options: { json: { value: null, text: 'as JSON' } },
+    run: async ({ switches }, { env }) => {
+      const loaded = loadOrComplain(env)
+      if (loaded === null) return ERRORS['config-invalid'].exit
+      return print(renderConfig(loaded, switches.has('json')))
+    },
+  },
+  backup: {
+    summary: 'Write everything that is kept into one file, while the server runs or not.',
+    args: ['file'],
+    options: { url: { value: 'address', text: 'of a server elsewhere; its key in TURNPIKE_ADMIN_KEY' } },
+    run: async (input, world) => {
+      const { backUp } = await import('./backup.ts')
+      return await backUp(input, world)
+    },
+  },
+  restore: {
+    summary: 'Put a backup in the place of the database; the server must be stopped.',
+    args: ['file'],
+    options: {},
+    run: async (input, world) => {
+      const { putBack } = await import('./backup.ts')
+      return await putBack(input, world)
+    },
+  },
+  completion: {
+    summary: 'Print a completion script: source <(turnpike completion bash)',
+    args: ['bash|zsh'],
+    options: {},
+    run: async ({ args: [shell] }) => {
+      if (shell !== 'bash' && shell !== 'zsh') throw new UsageError('completion is for bash or zsh')
+      return print(completionFor(shell, allCommands()))
+    },
+  },
+  version: { summary: 'Print the version.', args: [], options: {}, run: async (_input, { version }) => print(`turnpike ${version} (Node.js ${process.versions.node})\n`) },
+  help: { summary: 'Print this.', args: [], options: {}, run: async () => print(helpText(allCommands())) },
+}
+
+/** Null where the settings are wrong; what is wrong is said. */
+export function loadOrComplain (env: World['env']): Loaded | null {
+  const loaded = loadConfig({ env, readFile: path => readFileSync(path, 'utf8') })
+  for (const warning of loaded.warnings) process.stderr.write(`turnpike: note: ${warning}\n`)
+  if (loaded.problems.length === 0) return loaded
+  const lines = loaded.problems.map(({ where, message }) => `  ${where} ${message}\n`)
+  process.stderr.write(`turnpike: the configuration has ${lines.length === 1 ? 'a problem' : `${lines.length} problems`}:\n${lines.join('')}`)
+  return null
+}
+
+function print (text: string): number {
+  process.stdout.write(text)
+  return 0
+}

@@ -1,0 +1,14 @@
+/** Writes to the ledger of a data directory until it is killed; says so when the first is written. For tests that kill it. */
+import { createMetrics } from '../../src/metrics/metrics.ts'
+import { openStore } from '../../src/store/store.ts'
+import { createUsage, migrations } from '../../src/usage/usage.ts'
+
+const log = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} }
+const nowSeconds = (): number => Math.floor(Date.now() / 1000)
+const store = openStore(`${process.argv[2]}/turnpike.db`, migrations)
+const usage = createUsage({ store, log, metrics: createMetrics(), nowSeconds, settingsOf: () => null, webhookSecretOf: () => '' })
+for (let i = 0; ; i++) {
+  for (let user = 0; user < 20; user++) usage.addTraffic({ relay: 'turnpike', project: `p${user % 3}`, user: `u${i % 50}-${user}`, bytesFromClient: 100, bytesToClient: 7, packetsFromClient: 1, packetsToClient: 1 })
+  usage.query({ project: null, from: 0, to: nowSeconds(), by: 'relay', cursor: null, limit: 1 })
+  if (i === 0) process.stdout.write('writing\n')
+}

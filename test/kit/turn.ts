@@ -1,0 +1,48 @@
+/** Allocations of a real client, closed with the test. */
+import { onTestFinished } from 'vitest'
+import { isRefusal, TurnClient, type Allocation, type Refusal } from '../../src/stun/turn-client.ts'
+import type { TestApp } from './app.ts'
+import { until } from './files.ts'
+
+export type Issued = { username: string, credential: string, iceServers: { urls: string[], username?: string, credential?: string }[] }
+
+export function relayPort (app: { env: Record<string, string> }): number {
+  return Number(app.env['TURNPIKE_RELAY_PORT'])
+}
+
+/** A credential of the project of the key; throws where it is refused. */
+export async function issue (app: TestApp, body: object = {}, key?: string): Promise<Issued> {
+  const answer = await app.request('/v1/turn/credentials', { method: 'POST', body: JSON.stringify(body), ...(key === undefined ? {} : { key }) })
+  if (answer.status !== 201) throw new Error(`${answer.status} ${JSON.stringify(answer.body)}`)
+  return answer.body as unknown as Issued
+}
+
+/** What coturn says to an Allocate with it. The client is closed with the test. */
+export async function allocate (port: number, { username, credential }: Pick<Issued, 'username' | 'credential'>): Promise<{ client: TurnClient, outcome: Allocation | Refusal }> {
+  const client = await TurnClient.open({ transport: 'udp', host: '127.0.0.1', port, timeoutMs: 2000 })
+  onTestFinished(async () => { await client.close().catch(() => {}) })
+  return { client, outcome: await client.allocate({ username, password: credential }) }
+}
+
+/** A live allocation; throws where it is refused. */
+export async function allocated (port: number, issued: Pick<Issued, 'username' | 'credential'>): Promise<{ client: TurnClient, relayed: Allocation['relayed'] }> {
+  const { client, outcome } = await allocate(port, issued)
+  if (isRefusal(outcome)) throw new Error(`refused: ${outcome.code} ${outcome.reason}`)
+  return { client, relayed: outcome.relayed }
+}
+
+export type Listed = { id: string, project: string, user: string, key: string | null, clientAddress: string }
+
+export async function liveAllocations (app: TestApp, query = ''): Promise<Listed[]> {
+  return (await app.request(`/v1/turn/allocations${query}`, { key: app.adminKey })).body['allocations'] as Listed[]
+}
+
+/** The feed tells a moment after coturn has answered. */
+export async function untilLive (app: TestApp, count: number, query = '', withinMs = 5000): Promise<Listed[]> {
+  let live: Listed[] = []
+  await until(`${count} allocations live`, async () => {
+    live = await liveAllocations(app, query)
+    return live.length === count
+  }, withinMs)
+  return live
+}

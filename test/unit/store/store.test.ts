@@ -1,0 +1,78 @@
+import { DatabaseSync } from 'node:sqlite'
+import { readdirSync, statSync, writeFileSync } from 'node:fs'
+import { expect, onTestFinished, test } from 'vitest'
+import { restore } from '../../../src/store/backup.ts'
+import { openStore } from '../../../src/store/store.ts'
+import { scratchDirectory } from '../../kit/files.ts'
+import { scratchStore } from '../../kit/store.ts'
+
+const FIRST = { name: 'first', sql: 'CREATE TABLE things (id INTEGER PRIMARY KEY, name TEXT NOT NULL) STRICT' }
+const SECOND = { name: 'second', sql: 'ALTER TABLE things ADD COLUMN colour TEXT' }
+
+test('before the schema of a database that exists is changed, a copy is made; the newest three stay, for their owner alone', () => {
+  const directory = scratchDirectory()
+  const file = `${directory}/turnpike.db`
+  const open = (migrations: { name: string, sql: string }[]): void => openStore(file, migrations).close()
+  open([FIRST])
+  expect(readdirSync(directory)).not.toContain('backups')
+  open([FIRST])
+  expect(readdirSync(directory)).not.toContain('backups')
+  open([FIRST, SECOND])
+  const [copy = ''] = readdirSync(`${directory}/backups`)
+  expect(statSync(`${directory}/backups/${copy}`).mode & 0o777).toBe(0o600)
+  const database = new DatabaseSync(`${directory}/backups/${copy}`, { readOnly: true })
+  expect(database.prepare('SELECT name FROM migrations WHERE name = ?').get('first')).toBeDefined()
+  expect(database.prepare('SELECT name FROM migrations WHERE name = ?').get('second')).toBeUndefined()
+  database.close()
+  for (let i = 3; i < 7; i++) open([FIRST, SECOND, ...Array.from({ length: i - 2 }, (_, n) => ({ name: `more ${n}`, sql: `CREATE TABLE more_${n} (id INTEGER) STRICT` }))])
+  expect(readdirSync(`${directory}/backups`)).toHaveLength(3)
+})
+
+test('what cannot be written now is told as that, and nothing is half done', () => {
+  const store = scratchStore()
+  const other = new DatabaseSync(`${store.directory}/turnpike.db`)
+  onTestFinished(() => other.close())
+  other.exec('BEGIN IMMEDIATE')
+  expect(() => store.run("INSERT INTO projects (id, created_at) VALUES ('a', 1)")).toThrow(expect.objectContaining({ code: 'store-unwritable', retryAfterSeconds: 5 }))
+  expect(() => store.transaction(() => 1)).toThrow(expect.objectContaining({ code: 'store-unwritable' }))
+  expect(store.isWritable()).toBe(false)
+  other.exec('ROLLBACK')
+  expect(() => store.transaction(() => {
+    store.run("INSERT INTO projects (id, created_at) VALUES ('a', 1)")
+    throw new Error('no')
+  })).toThrow('no')
+  expect(store.all('SELECT id FROM projects')).toEqual([])
+}, 30_000)
+
+test('a backup is whole and private, goes back into another directory, and what was there is kept', () => {
+  const store = scratchStore()
+  store.run("INSERT INTO projects (id, created_at) VALUES ('kept', 1)")
+  const file = `${scratchDirectory()}/copy.db`
+  store.backUpTo(file)
+  expect(statSync(file).mode & 0o777).toBe(0o600)
+  expect(() => store.backUpTo(file)).toThrow(expect.objectContaining({ code: 'EEXIST' }))
+  const elsewhere = scratchDirectory()
+  expect(restore(file, elsewhere)).toBeNull()
+  const second = scratchStore(elsewhere)
+  expect(second.all('SELECT id FROM projects')).toEqual([{ id: 'kept' }])
+  second.run("INSERT INTO projects (id, created_at) VALUES ('lost', 1)")
+  expect(() => restore(file, elsewhere)).toThrow(expect.objectContaining({ code: 'data-dir-locked' }))
+  second.close()
+  const kept = restore(file, elsewhere) ?? ''
+  expect(new DatabaseSync(kept, { readOnly: true }).prepare('SELECT id FROM projects ORDER BY id').all()).toEqual([{ id: 'kept' }, { id: 'lost' }])
+  expect(scratchStore(elsewhere).all('SELECT id FROM projects')).toEqual([{ id: 'kept' }])
+})
+
+test('what is no backup is not put back', () => {
+  const directory = scratchDirectory()
+  writeFileSync(`${directory}/text`, 'no database at all, but long enough to be looked at')
+  new DatabaseSync(`${directory}/foreign.db`).exec('CREATE TABLE a (b)')
+  for (const name of ['missing', 'text', 'foreign.db']) expect(() => restore(`${directory}/${name}`, scratchDirectory()), name).toThrow(expect.objectContaining({ code: 'store-damaged' }))
+})
+
+test('the audit log takes no change and no deletion, not even from us', () => {
+  const store = scratchStore()
+  store.run("INSERT INTO audit (at, actor, address, action, project, target, detail, request) VALUES (1, 'a', '', 'b', NULL, 'c', '{}', 'd')")
+  expect(() => store.run("UPDATE audit SET actor = 'x'")).toThrow('only added to')
+  expect(() => store.run('DELETE FROM audit')).toThrow('only added to')
+})

@@ -1,0 +1,88 @@
+import { spawn } from 'node:child_process'
+import { DatabaseSync } from 'node:sqlite'
+import { expect, test } from 'vitest'
+import { createMetrics } from '../../../src/metrics/metrics.ts'
+import { applyPatch } from '../../../src/protocol/project-settings.ts'
+import { dayPeriod, monthPeriod } from '../../../src/usage/periods.ts'
+import { createUsage, type Usage } from '../../../src/usage/usage.ts'
+import { scratchDirectory } from '../../kit/files.ts'
+import { scratchStore, silentLog } from '../../kit/store.ts'
+
+const traffic = (user: string, bytes: number, project = 'shop') => ({ relay: 'turnpike', project, user, bytesFromClient: bytes, bytesToClient: bytes, packetsFromClient: 1, packetsToClient: 1 })
+
+function usageWith (settings: object, clock: { now: number }): Usage {
+  const store = scratchStore()
+  return createUsage({ store, log: silentLog, metrics: createMetrics(), nowSeconds: () => clock.now, settingsOf: project => (project === 'shop' ? applyPatch({}, settings).settings : null), webhookSecretOf: () => '' })
+}
+
+test('periods are those of UTC, over months of every length and over the year', () => {
+  const at = (text: string): number => Date.parse(text) / 1000
+  expect(dayPeriod(at('2026-11-21T23:59:59Z'))).toMatchObject({ name: '2026-11-21', resetsAt: at('2026-11-22T00:00:00Z') })
+  expect(monthPeriod(at('2028-02-29T12:00:00Z'))).toMatchObject({ name: '2028-02', resetsAt: at('2028-03-01T00:00:00Z') })
+  const december = monthPeriod(at('2026-12-31T23:59:59Z'))
+  expect([december.name, december.resetsAt, december.lastDay - december.firstDay]).toEqual(['2026-12', at('2027-01-01T00:00:00Z'), 30])
+})
+
+test('a byte quota ends with its day, and a clock that is set back finds what the day before had used', () => {
+  const clock = { now: Date.parse('2026-11-21T23:30:00Z') / 1000 }
+  const usage = usageWith({ quotas: { bytesPerDay: 1000 } }, clock)
+  usage.addTraffic(traffic('alice', 500))
+  expect(() => usage.requireAllowance('shop')).toThrow(expect.objectContaining({ code: 'quota-exceeded', retryAfterSeconds: 1800 }))
+  expect(usage.reasonToCut('shop', null)).toBe('quota')
+  usage.query({ project: 'shop', from: 0, to: clock.now, by: 'day', cursor: null, limit: 10 })
+  expect(usage.reasonToCut('shop', null)).toBe('quota')
+  clock.now += 3600
+  usage.requireAllowance('shop')
+  expect(usage.reasonToCut('shop', null)).toBeNull()
+  clock.now -= 3600
+  expect(usage.reasonToCut('shop', null)).toBe('quota')
+})
+
+test('usage by day, user, relay and project, by pages, with nothing twice and nothing missing', () => {
+  const clock = { now: Date.parse('2026-11-20T12:00:00Z') / 1000 }
+  const usage = usageWith({}, clock)
+  for (let i = 0; i < 25; i++) usage.addTraffic(traffic(`user-${String(i).padStart(2, '0')}`, i))
+  usage.requireAllowance('shop')
+  clock.now += 86_400
+  usage.addTraffic(traffic('user-00', 1000))
+  usage.addAllocation({ relay: 'turnpike', project: 'shop', user: 'user-00' })
+  const query = (by: 'day' | 'user' | 'relay' | 'project', more = {}) => usage.query({ project: 'shop', from: 0, to: clock.now, by, cursor: null, limit: 100, ...more })
+  expect(query('day').groups).toEqual([
+    { name: '2026-11-20', bytesFromClient: 300, bytesToClient: 300, packetsFromClient: 25, packetsToClient: 25, allocations: 0, credentials: 1 },
+    { name: '2026-11-21', bytesFromClient: 1000, bytesToClient: 1000, packetsFromClient: 1, packetsToClient: 1, allocations: 1, credentials: 0 },
+  ])
+  expect(query('relay').groups).toMatchObject([{ name: 'turnpike', bytesFromClient: 1300 }])
+  expect(query('project').groups).toMatchObject([{ name: 'shop', bytesFromClient: 1300, credentials: 1 }])
+  expect(query('user', { from: clock.now }).groups).toMatchObject([{ name: 'user-00', bytesFromClient: 1000, allocations: 1 }])
+  const names: string[] = []
+  let cursor: string | null = null
+  do {
+    const page: ReturnType<Usage['query']> = query('user', { cursor, limit: 7 })
+    names.push(...page.groups.map(({ name }) => name))
+    cursor = page.next
+  } while (cursor !== null)
+  expect(names).toEqual(Array.from({ length: 25 }, (_, i) => `user-${String(i).padStart(2, '0')}`))
+  const days = query('day', { limit: 1 })
+  expect(query('day', { limit: 1, cursor: days.next }).groups).toMatchObject([{ name: '2026-11-21' }])
+})
+
+test('killed 200 times while it writes: the store opens, and what users used is what projects used', async () => {
+  const directory = scratchDirectory()
+  let written = 0
+  for (let i = 0; i < 200; i++) {
+    const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', 'test/kit/ledger-writer.ts', directory], { stdio: ['ignore', 'pipe', 'inherit'] })
+    await new Promise(resolve => child.stdout.once('data', resolve))
+    await new Promise(resolve => setTimeout(resolve, i % 20))
+    child.kill('SIGKILL')
+    await new Promise(resolve => child.once('exit', resolve))
+    if (i % 20 !== 19) continue
+    const database = new DatabaseSync(`${directory}/turnpike.db`)
+    expect(database.prepare('PRAGMA integrity_check').get()).toEqual({ integrity_check: 'ok' })
+    const { users } = database.prepare('SELECT sum(bytes_from_client + bytes_to_client) AS users FROM usage_of_users').get() as { users: number }
+    const { projects } = database.prepare('SELECT sum(bytes) AS projects FROM usage_of_projects').get() as { projects: number }
+    database.close()
+    expect(users).toBe(projects)
+    expect(users).toBeGreaterThan(written)
+    written = users
+  }
+}, 180_000)
