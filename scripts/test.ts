@@ -12,6 +12,7 @@ const TOOLS = [
   ['promtool', 'prometheus', 'metrics and dashboard expressions'],
   ['ip', 'iproute2', 'network namespaces'],
   ['nft', 'nftables', 'NATs between the namespaces'],
+  ['curl', 'curl', 'clients that are programs'],
   ['openssl', 'openssl', 'certificates of the tests'],
   ['taskset', 'util-linux', 'benchmarks on a core of their own'],
 ] as const

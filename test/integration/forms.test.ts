@@ -1,5 +1,6 @@
 /** The APIs of others: their real clients where npm has one, the documented bytes where not, each against coturn. */
-import { execFileSync } from 'node:child_process'
+import { execFile } from 'node:child_process'
+import { promisify } from 'node:util'
 import twilio from 'twilio'
 import { beforeAll, expect, test } from 'vitest'
 import { startApp, type TestApp } from '../kit/app.ts'
@@ -16,6 +17,7 @@ const fetchText = async (path: string, options: RequestInit = {}): Promise<{ sta
   return { status: answer.status, headers: answer.headers, text: await answer.text() }
 }
 const works = async (username: unknown, credential: unknown): Promise<void> => { await allocated(relayPort(app), { username: String(username), credential: String(credential) }) }
+const curl = async (...args: string[]): Promise<string> => (await promisify(execFile)('curl', ['-sS', ...args])).stdout
 const bearer = (): Record<string, string> => ({ authorization: `Bearer ${app.apiKey}` })
 const JSON_TYPE = { 'content-type': 'application/json' }
 
@@ -36,7 +38,7 @@ test('draft-uberti, GET: as Janus, Selkies and others call it, with key, api or 
 
 test('draft-uberti, POST: the query repeated in a form body (libcurl as Janus has it), an empty body, a JSON body', async () => {
   const query = `service=turn&api=${app.apiKey}&key=${app.apiKey}&username=janus`
-  const said = execFileSync('curl', ['-sS', '-X', 'POST', '-d', query, `${app.url()}/turn?${query}`], { encoding: 'utf8' })
+  const said = await curl('-X', 'POST', '-d', query, `${app.url()}/turn?${query}`)
   const answer = JSON.parse(said) as { username: string, password: string, ttl: number, uris: string[] }
   expect(answer.uris.length).toBeGreaterThan(0)
   expect(Number.isInteger(answer.ttl)).toBe(true)
@@ -138,7 +140,7 @@ test('WHIP: one Link header for each URL, in the order that parsers insist on; n
   const answer = await fetchText('/v1/ice', { method: 'OPTIONS', headers: bearer() })
   expect(answer.status).toBe(204)
   // As they were sent: fetch joins them.
-  const raw = execFileSync('curl', ['-sS', '-i', '-X', 'OPTIONS', '-H', `Authorization: Bearer ${app.apiKey}`, `${app.url()}/v1/ice`], { encoding: 'utf8' })
+  const raw = await curl('-i', '-X', 'OPTIONS', '-H', `Authorization: Bearer ${app.apiKey}`, `${app.url()}/v1/ice`)
   const links = raw.split('\r\n').filter(line => line.toLowerCase().startsWith('link:'))
   const port = relayPort(app)
   expect(links).toHaveLength(3)
