@@ -32,6 +32,8 @@ export type Access = Part & {
   projects: Pick<Projects, 'get' | 'require' | 'list' | 'create' | 'update' | 'delete' | 'webhookSecret' | 'renewWebhookSecret'>
   keys: Pick<ApiKeys, 'make' | 'list' | 'require' | 'rotate' | 'revoke'>
   audit: Pick<Audit, 'record' | 'list'>
+  /** Does what changes access and writes it down, both or neither. Throws what `work` throws, and store-unwritable. */
+  change<T> (entryOf: (result: T) => AuditEntry, work: () => T): T
   /** `keyId`: the API key that asked, where one did; with it the token ends too. Throws invalid-request with the fields that are wrong, or metadata-too-large. */
   issueRoomToken (project: string, request: RoomTokenRequest, keyId: string | null): IssuedToken
   /** The same for a visitor of the call page. */
@@ -54,6 +56,22 @@ export function createAccess ({ store, metrics, config, log, nowSeconds }: Acces
   const desk = new RoomTokenDesk({ store, metrics, projects, limits: config.signaling, nowSeconds })
   let flushing: NodeJS.Timeout | undefined
 
+  const audit = new Audit(store, nowSeconds)
+  const change: Access['change'] = (entryOf, work) => {
+    try {
+      return store.transaction(() => {
+        const result = work()
+        audit.record(entryOf(result))
+        return result
+      })
+    } catch (error) {
+      // What is remembered may be of a change that was taken back.
+      projects.read()
+      keys.forget()
+      desk.read()
+      throw error
+    }
+  }
   const flush = (): void => {
     try {
       keys.flushUse()
@@ -74,7 +92,8 @@ export function createAccess ({ store, metrics, config, log, nowSeconds }: Acces
     callerOf: key => keys.callerOf(key),
     projects: withKeysForgotten(projects, keys),
     keys,
-    audit: new Audit(store, nowSeconds),
+    audit,
+    change,
     issueRoomToken: (project, request, keyId) => desk.issue(project, request, keyId),
     issueCallToken: request => desk.issue(CALL_PROJECT, { ...request, ...CALL_TOKEN }, null),
     checkRoomToken: token => desk.check(token),

@@ -26,20 +26,28 @@ export type Project = {
 export class Projects {
   readonly #store: Store
   readonly #nowSeconds: () => number
+  readonly #declared: ReadonlySet<string>
   readonly #projects = new Map<string, Project & { webhookSecret: string }>()
 
   /** Declared projects are made, or brought to what is declared. Throws invalid-request for a declaration that is wrong. */
   constructor (store: Store, declared: Readonly<Record<string, unknown>>, nowSeconds: () => number) {
     this.#store = store
     this.#nowSeconds = nowSeconds
-    for (const row of listProjects(store)) {
-      const { stored, settings } = applyPatch({}, JSON.parse(row.settings))
-      this.#projects.set(row.id, { id: row.id, createdAt: row.created_at, managed: false, stored, settings, webhookSecret: row.webhook_secret })
-    }
+    this.#declared = new Set(Object.keys(declared))
+    this.read()
     store.transaction(() => {
       for (const id of [DEFAULT_PROJECT, CALL_PROJECT]) if (!this.#projects.has(id)) this.create(id, {})
       for (const [id, patch] of Object.entries(declared)) this.#declare(id, patch)
     })
+  }
+
+  /** Remembers what the database holds, and nothing else. */
+  read (): void {
+    this.#projects.clear()
+    for (const row of listProjects(this.#store)) {
+      const { stored, settings } = applyPatch({}, JSON.parse(row.settings))
+      this.#projects.set(row.id, { id: row.id, createdAt: row.created_at, managed: this.#declared.has(row.id), stored, settings, webhookSecret: row.webhook_secret })
+    }
   }
 
   get (id: string): Project | undefined {

@@ -115,8 +115,11 @@ export function addRevokedToken (store: Store, id: string, until: number): void 
   store.run('INSERT INTO revoked_tokens (id, until) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET until = excluded.until', id, until)
 }
 
-export function revokedTokens (store: Store, nowSeconds: number): { id: string, until: number }[] {
+export function forgetPastTokens (store: Store, nowSeconds: number): void {
   store.run('DELETE FROM revoked_tokens WHERE until < ?', nowSeconds)
+}
+
+export function revokedTokens (store: Store): { id: string, until: number }[] {
   return store.all('SELECT id, until FROM revoked_tokens')
 }
 

@@ -5,7 +5,7 @@ import type { Metrics } from '../metrics/metrics.ts'
 import { TurnpikeError } from '../protocol/errors.ts'
 import type { Store } from '../store/store.ts'
 import type { Projects } from './projects.ts'
-import { addRevokedToken, addSigningKey, findApiKey, forgetOldSigningKeys, revokedTokens, signingKeys } from './records.ts'
+import { addRevokedToken, addSigningKey, findApiKey, forgetOldSigningKeys, forgetPastTokens, revokedTokens, signingKeys } from './records.ts'
 import { TOKEN_TTL, wrongFields, type RoomTokenRequest } from './room-token-requests.ts'
 import { readRoomToken, signRoomToken, type Grant, type SigningKey } from './room-tokens.ts'
 
@@ -18,12 +18,19 @@ const FIXED = 'fixed'
 export class RoomTokenDesk {
   readonly #needs: DeskNeeds
   readonly #signing: SigningKeys
-  readonly #revoked: Map<string, number>
+  #revoked = new Map<string, number>()
 
   constructor (needs: DeskNeeds) {
     this.#needs = needs
     this.#signing = new SigningKeys(needs.store, needs.nowSeconds)
-    this.#revoked = new Map(revokedTokens(needs.store, needs.nowSeconds()).map(({ id, until }) => [id, until]))
+    forgetPastTokens(needs.store, needs.nowSeconds())
+    this.read()
+  }
+
+  /** Remembers what the database holds, and nothing else. */
+  read (): void {
+    this.#revoked = new Map(revokedTokens(this.#needs.store).map(({ id, until }) => [id, until]))
+    this.#signing.read()
   }
 
   /** Throws not-found, project-disabled, invalid-request or metadata-too-large. */
@@ -74,6 +81,10 @@ class SigningKeys {
     this.#nowSeconds = nowSeconds
     this.#keys = signingKeys(store)
     if (this.#keys.length === 0) this.rotate()
+  }
+
+  read (): void {
+    this.#keys = signingKeys(this.#store)
   }
 
   newest (): SigningKey {

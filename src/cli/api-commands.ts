@@ -1,15 +1,10 @@
 /** The commands that ask the API: each is one request out of what was typed, and how its answer is shown. */
 import type { ApiRequest } from './api-client.ts'
+import { UsageError, type Command, type Input, type Option } from './command.ts'
 import { bytes, table, time } from './tables.ts'
 
 type Json = Record<string, unknown>
-export type Option = { /** Of its value; null for a switch. */ value: string | null, text: string, many?: boolean }
-export type Input = { args: string[], options: Readonly<Record<string, string | undefined>>, switches: ReadonlySet<string>, lists: Readonly<Record<string, string[]>> }
-export type ApiCommand = {
-  summary: string
-  /** What stands after the command; one that ends with ? may be left out. */
-  args: readonly string[]
-  options: Readonly<Record<string, Option>>
+export type ApiCommand = Command & {
   request: (input: Input) => ApiRequest
   /** The name of the list in the answer, where it comes in pages. */
   list?: string
@@ -153,9 +148,6 @@ const HOUSE: Record<string, ApiCommand> = {
 }
 
 export const API_COMMANDS: Readonly<Record<string, ApiCommand>> = { ...PROJECTS, ...KEYS, ...TURN, ...HOUSE }
-
-/** What was typed cannot be made a request of. */
-export class UsageError extends Error {}
 
 function usage (message: string): never {
   throw new UsageError(message)

@@ -3,10 +3,9 @@ import { closeSync, fsyncSync, openSync, writeSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { ERRORS, TurnpikeError } from '../protocol/errors.ts'
 import { sendOk } from './api-client.ts'
-import type { Input } from './api-commands.ts'
-import type { World } from './commands.ts'
-import { loadOrComplain } from './local-commands.ts'
+import type { Input, World } from './command.ts'
 import { clientFor } from './run-api-command.ts'
+import { loadOrComplain } from './settings.ts'
 
 export async function backUp (input: Input, world: World): Promise<number> {
   const file = resolve(input.args[0] ?? '')

@@ -3,14 +3,12 @@ import { readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { isTurnpikeError, TurnpikeError } from '../protocol/errors.ts'
 import { exitCodeOfProblem } from './api-client.ts'
-import { API_COMMANDS, UsageError, type Input, type Option } from './api-commands.ts'
+import { API_COMMANDS } from './api-commands.ts'
+import { UsageError, type Command, type Commands, type Input, type Option, type World } from './command.ts'
 import { describeFailure } from './failure.ts'
 import { helpOf, helpText } from './help.ts'
 import { LOCAL_COMMANDS } from './local-commands.ts'
 import { runApiCommand } from './run-api-command.ts'
-
-export type World = { env: Readonly<Record<string, string | undefined>>, version: string }
-export type AnyCommand = { summary: string, args: readonly string[], options: Readonly<Record<string, Option>> }
 
 const ALIASES: ReadonlyMap<string, string> = new Map([['--help', 'help'], ['-h', 'help'], ['--version', 'version'], ['-v', 'version']])
 /** What every command that asks the API takes. */
@@ -21,7 +19,7 @@ const COMMON: Record<string, Option> = {
 const USAGE = 64
 
 /** All commands by name, as help and completion show them. */
-export function allCommands (): Record<string, AnyCommand> {
+function allCommands (): Commands {
   const overApi = Object.entries(API_COMMANDS).map(([name, command]) => [name, { ...command, options: { ...command.options, ...COMMON } }] as const)
   return { ...LOCAL_COMMANDS, ...Object.fromEntries(overApi) }
 }
@@ -41,7 +39,7 @@ export async function runCommand (args: readonly string[]): Promise<number> {
     return 0
   }
   try {
-    return await run(name, readInput(commands[name] as AnyCommand, rest), { env: process.env, version: readVersion() })
+    return await run(name, readInput(commands[name] as Command, rest), { env: process.env, version: readVersion(), commands })
   } catch (error) {
     if (error instanceof UsageError || (error as NodeJS.ErrnoException).code?.startsWith('ERR_PARSE_ARGS') === true) return complain(name, (error as Error).message)
     if (!isTurnpikeError(error) || !Object.hasOwn(API_COMMANDS, name)) throw error
@@ -59,7 +57,7 @@ async function run (name: string, input: Input, world: World): Promise<number> {
 }
 
 /** Throws UsageError, or what parseArgs throws, for what the command does not take. */
-function readInput ({ args, options }: AnyCommand, typed: string[]): Input {
+function readInput ({ args, options }: Command, typed: string[]): Input {
   const described = Object.fromEntries(Object.entries(options).map(([name, { value, many = false }]) => [name, { type: value === null ? 'boolean' as const : 'string' as const, multiple: many }]))
   const { values, positionals } = parseArgs({ args: typed, options: described, strict: true, allowPositionals: true })
   const least = args.filter(arg => !arg.endsWith('?')).length

@@ -1,7 +1,5 @@
 /** What commands there are, for a person; and for bash and zsh. */
-import type { AnyCommand } from './commands.ts'
-
-type Commands = Readonly<Record<string, AnyCommand>>
+import type { Commands } from './command.ts'
 
 export function helpText (commands: Commands): string {
   const width = Math.max(...Object.keys(commands).map(name => name.length)) + 2

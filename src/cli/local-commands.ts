@@ -1,18 +1,11 @@
 /** The commands that do their work here: start the appliance, show its settings, back it up and put it back. */
-import { readFileSync } from 'node:fs'
 import { ERRORS } from '../protocol/errors.ts'
-import { loadConfig, type Loaded } from '../config/load.ts'
-import { UsageError, type Input, type Option } from './api-commands.ts'
-import { allCommands, type World } from './commands.ts'
+import { UsageError, type Command, type Input, type World } from './command.ts'
 import { completionFor, helpText } from './help.ts'
 import { renderConfig } from './render-config.ts'
+import { loadOrComplain } from './settings.ts'
 
-export type LocalCommand = {
-  summary: string
-  args: readonly string[]
-  options: Readonly<Record<string, Option>>
-  run (input: Input, world: World): Promise<number>
-}
+export type LocalCommand = Command & { run (input: Input, world: World): Promise<number> }
 
 export const LOCAL_COMMANDS: Readonly<Record<string, LocalCommand>> = {
   up: {
@@ -58,23 +51,13 @@ export const LOCAL_COMMANDS: Readonly<Record<string, LocalCommand>> = {
     summary: 'Print a completion script: source <(turnpike completion bash)',
     args: ['bash|zsh'],
     options: {},
-    run: async ({ args: [shell] }) => {
+    run: async ({ args: [shell] }, { commands }) => {
       if (shell !== 'bash' && shell !== 'zsh') throw new UsageError('completion is for bash or zsh')
-      return print(completionFor(shell, allCommands()))
+      return print(completionFor(shell, commands))
     },
   },
   version: { summary: 'Print the version.', args: [], options: {}, run: async (_input, { version }) => print(`turnpike ${version} (Node.js ${process.versions.node})\n`) },
-  help: { summary: 'Print this.', args: [], options: {}, run: async () => print(helpText(allCommands())) },
-}
-
-/** Null where the settings are wrong; what is wrong is said. */
-export function loadOrComplain (env: World['env']): Loaded | null {
-  const loaded = loadConfig({ env, readFile: path => readFileSync(path, 'utf8') })
-  for (const warning of loaded.warnings) process.stderr.write(`turnpike: note: ${warning}\n`)
-  if (loaded.problems.length === 0) return loaded
-  const lines = loaded.problems.map(({ where, message }) => `  ${where} ${message}\n`)
-  process.stderr.write(`turnpike: the configuration has ${lines.length === 1 ? 'a problem' : `${lines.length} problems`}:\n${lines.join('')}`)
-  return null
+  help: { summary: 'Print this.', args: [], options: {}, run: async (_input, { commands }) => print(helpText(commands)) },
 }
 
 function print (text: string): number {

@@ -2,10 +2,10 @@
 import type { Config } from '../config/schema.ts'
 import { ERRORS, TurnpikeError } from '../protocol/errors.ts'
 import { openClient, sendJson, type ApiClient, type ApiRequest } from './api-client.ts'
-import type { ApiCommand, Input } from './api-commands.ts'
-import type { World } from './commands.ts'
-import { loadOrComplain } from './local-commands.ts'
+import type { ApiCommand } from './api-commands.ts'
+import type { Input, World } from './command.ts'
 import { createLogger } from './logger.ts'
+import { loadOrComplain } from './settings.ts'
 
 const PAGE = 1000
 

@@ -2,9 +2,21 @@
 import type { FastifyRequest } from 'fastify'
 import type { Access, AuditEntry } from '../access/access.ts'
 
+type Caused = Pick<FastifyRequest, 'caller' | 'ip' | 'id'>
+/** What was done, to what. */
+export type Deed = { action: string, project: string | null, target: string, detail?: AuditEntry['detail'] }
+
 /** Throws store-unwritable. */
-export function audit (access: Pick<Access, 'audit'>, request: Pick<FastifyRequest, 'caller' | 'ip' | 'id'>, action: string, project: string | null, target: string, detail: AuditEntry['detail'] = {}): void {
-  const { caller } = request
+export function audit (access: Pick<Access, 'audit'>, request: Caused, deed: Deed): void {
+  access.audit.record(entryOf(request, deed))
+}
+
+/** Does it and writes it down, both or neither. Throws what `work` throws, and store-unwritable. */
+export function audited<T> (access: Pick<Access, 'change'>, request: Caused, deedOf: (result: T) => Deed, work: () => T): T {
+  return access.change(result => entryOf(request, deedOf(result)), work)
+}
+
+function entryOf ({ caller, ip, id }: Caused, { action, project, target, detail = {} }: Deed): AuditEntry {
   const actor = caller === null ? 'nobody' : caller.kind === 'admin' ? `admin:${caller.keyId}` : `key:${caller.keyId}`
-  access.audit.record({ actor, address: request.ip, action, project, target: target.slice(0, 200), detail, request: request.id })
+  return { actor, address: ip, action, project, target: target.slice(0, 200), detail, request: id }
 }

@@ -1,10 +1,15 @@
 /** The API described by its own schemas: OpenAPI 3.1 at /v1/openapi.json, and for people at /v1/docs. */
 import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
+import type { FastifySchema } from 'fastify'
+import type { TSchema } from 'typebox'
+import type { ErrorCode } from '../protocol/errors.ts'
 import type { App } from './app-type.ts'
+import { publicProblems, WITH_BODY } from './schemas.ts'
 
 const DESCRIPTION = [
   'Errors are problem documents (RFC 9457, application/problem+json); docs/errors.md lists their codes.',
+  'What fails on our side is 500 (internal) everywhere, and its instance finds the cause in the log.',
   'Lists are paged: next of a page is the cursor of the one after it.',
   'Requests with a key are counted by key and by project, others by client address; RateLimit-* headers tell what is left, Retry-After when to come again.',
 ].join(' ')
@@ -38,6 +43,7 @@ export async function describeApi (app: App, version: string): Promise<void> {
       },
       tags: TAGS,
     },
+    transform: ({ schema, url, route }) => ({ schema: route.method === 'GET' || route.method === 'OPTIONS' ? schema : withBodyProblems(schema), url }),
     // Named as they are, and not def-0.
     refResolver: { buildLocalReference: (json, _base, _fragment, i) => (typeof json['$id'] === 'string' ? json['$id'] : `def-${i}`) },
   })
@@ -49,4 +55,16 @@ export async function describeApi (app: App, version: string): Promise<void> {
     plugin.addHook('onRoute', route => { route.config = { ...route.config, access: 'public' } })
     await plugin.register(swaggerUi, { routePrefix: '/v1/docs', staticCSP: true, uiConfig: { docExpansion: 'none', tryItOutEnabled: false, validatorUrl: null } })
   })
+}
+
+/** Whatever takes a body can be sent a wrong one, also where it needs none. */
+function withBodyProblems (schema: FastifySchema | undefined): FastifySchema {
+  const response = (schema?.response ?? {}) as Record<string, TSchema>
+  const codes = [...WITH_BODY, ...Object.values(response).flatMap(codesOf)]
+  return { ...schema, response: { ...response, ...publicProblems(codes) } }
+}
+
+function codesOf (answer: TSchema): ErrorCode[] {
+  const { content } = answer as unknown as { content?: Record<string, { examples?: Record<string, unknown> }> }
+  return Object.keys(content?.['application/problem+json']?.examples ?? {}) as ErrorCode[]
 }

@@ -23,7 +23,7 @@ export const ProjectQuery = { project: Type.Optional(Type.String({ maxLength: 64
 export const UnixSeconds = Type.Integer({ description: 'Unix seconds.' })
 
 /** What every route with a key may answer. */
-const ALWAYS: readonly ErrorCode[] = ['unauthorized', 'forbidden', 'too-many-requests', 'internal']
+const ALWAYS: readonly ErrorCode[] = ['unauthorized', 'forbidden', 'too-many-requests']
 /** What a route with a body may answer. */
 export const WITH_BODY: readonly ErrorCode[] = ['invalid-request', 'invalid-json', 'body-too-large', 'unsupported-media-type']
 

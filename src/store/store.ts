@@ -105,7 +105,7 @@ function tryWriting (database: DatabaseSync, statement: (sql: string) => Stateme
 }
 
 function openDatabase (file: string): DatabaseSync {
-  const database = new DatabaseSync(file, { timeout: 2000, enableForeignKeyConstraints: true })
+  const database = new DatabaseSync(file, { timeout: 500, enableForeignKeyConstraints: true })
   chmodSync(file, 0o600)
   database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL')
   const [check] = database.prepare('PRAGMA quick_check(1)').all() as { quick_check: string }[]

@@ -82,6 +82,39 @@ test('coturn runs beside it, started and watched through the Docker API', async 
   await until('it is proved', async () => (await fetch(`${base}/readyz`)).ok)
 })
 
+test('the command line works inside the container', async () => {
+  const key = compose('exec', '-T', 'turnpike', 'turnpike', 'keys', 'create', '--name', 'from inside').trim()
+  expect(key).toMatch(/^tpk_/)
+  expect((await fetch(`${base}/v1/turn/credentials`, { method: 'POST', headers: { authorization: `Bearer ${key}` } })).status).toBe(201)
+  expect(compose('exec', '-T', 'turnpike', 'turnpike', 'secrets', 'rotate')).toMatch(/current[^]*old/)
+  expect(await relayBytes('udp')).toBe(20_000)
+})
+
+test('a user is revoked, and its allocation in the other container is cut', async () => {
+  const { login, port } = await issue()
+  const client = await TurnClient.open({ transport: 'udp', host: '127.0.0.1', port, timeoutMs: 2000 })
+  expect(isRefusal(await client.allocate(login))).toBe(false)
+  const live = (): string => compose('exec', '-T', 'turnpike', 'turnpike', 'allocations', 'list')
+  const user = /:default\.([\w-]+)\./.exec(login.username)?.[1] ?? ''
+  expect(live()).toContain(user)
+  expect(compose('exec', '-T', 'turnpike', 'turnpike', 'credentials', 'revoke', user)).toContain('1 live allocations were cut')
+  expect(live()).toBe('none\n')
+  await client.close().catch(() => {})
+})
+
+test('a data directory that no other container can have is told, with the cure', async () => {
+  const [httpPort = 0, metricsPort = 0] = await freePorts(2)
+  const name = `${PROJECT}-no-volume`
+  compose('run', '-d', '--rm', '--name', name, '-e', 'TURNPIKE_DATA_DIR=/tmp/data', '-e', `TURNPIKE_HTTP_PORT=${httpPort}`, '-e', `TURNPIKE_METRICS_PORT=${metricsPort}`, 'turnpike')
+  try {
+    await until('it says why', async () => (await fetch(`http://127.0.0.1:${httpPort}/readyz`).then(async answer => await answer.text(), () => '')).includes('relay-volume-missing'), 20_000)
+    const { relay } = await (await fetch(`http://127.0.0.1:${httpPort}/readyz`)).json() as { relay: { cure: string } }
+    expect(relay.cure).toContain('Mount a volume')
+  } finally {
+    docker('rm', '-f', name)
+  }
+})
+
 test('Prometheus has our target up, and every expression of the dashboard returns data', async () => {
   const query = async (expression: string): Promise<unknown[]> => {
     const answer = await (await fetch(`http://127.0.0.1:9090/api/v1/query?query=${encodeURIComponent(expression)}`)).json() as { data?: { result: unknown[] }, error?: string }
@@ -122,7 +155,7 @@ async function visitRoom (): Promise<void> {
 test('no secret can be looked up: not in inspect, not in logs, not in the process list', async () => {
   const id = coturnOf()
   const conf = docker('exec', id, 'cat', '/etc/turnpike/turnserver.conf')
-  const secret = /^static-auth-secret=(.+)$/m.exec(conf)?.[1] ?? ''
+  const secret = compose('exec', '-T', 'turnpike', 'node', '-p', "new (require('node:sqlite').DatabaseSync)('/data/turnpike.db', { readOnly: true }).prepare('SELECT secret FROM turn_secrets').get().secret").trim()
   const feed = /password=(\S+)/.exec(conf)?.[1] ?? ''
   const { login } = await issue()
   const own = compose('ps', '-q', 'turnpike').trim()

@@ -28,7 +28,7 @@ async function raw (to: TestApp, method: string, path: string, headers: Record<s
   })
 }
 
-const HOSTILE = ["'; DROP TABLE projects; --", '" OR 1=1 --', '../../../etc/passwd', '..%2f..%2fetc%2fpasswd', '%00', '\r\nX-Injected: yes', '<script>alert(1)</script>', '${jndi:ldap://x}', '$(reboot)', '`reboot`', '{{7*7}}', '%s%n%x', '__proto__', 'constructor', '\u202e', '😀', 'a'.repeat(5000), '-1', '1e999', 'NaN', 'null', '*', '?', '#', '/', '\\', '\u0000']
+const HOSTILE = ["'; DROP TABLE projects; --", '" OR 1=1 --', '../../../etc/passwd', '..%2f..%2fetc%2fpasswd', '%00', '\r\nX-Injected: yes', '<script>alert(1)</script>', '$' + '{jndi:ldap://x}', '$(reboot)', '`reboot`', '{{7*7}}', '%s%n%x', '__proto__', 'constructor', '\u202e', '😀', 'a'.repeat(5000), '-1', '1e999', 'NaN', 'null', '*', '?', '#', '/', '\\', '\u0000']
 type Operation = { parameters?: { name: string, in: string }[], requestBody?: unknown, responses: Record<string, unknown> }
 
 async function operations (): Promise<{ method: string, path: string, operation: Operation }[]> {
@@ -40,6 +40,9 @@ async function operations (): Promise<{ method: string, path: string, operation:
 const ANYWHERE = ['400', '404', '405', '413', '414', '415', '431']
 
 test('whatever bytes come in, the answer is a documented status, as a problem document where it is a refusal; the process lives and nothing is changed', async () => {
+  // On an app of its own: everything may be revoked in the end.
+  const app = await startApp({ TURNPIKE_LIMITS_REQUESTS_PER_MINUTE_PER_ADDRESS: '100000000', TURNPIKE_LIMITS_REQUESTS_PER_MINUTE_PER_KEY: '100000000' })
+  const admin = (method: string, path: string) => app.request(path, { method, key: app.adminKey })
   const known = (await operations()).filter(({ path }) => !path.startsWith('/v1/secrets') && path !== '/v1/signal')
   expect(known.length).toBeGreaterThan(40)
   const text = fc.oneof(fc.constantFrom(...HOSTILE), fc.string({ unit: 'binary', maxLength: 50 }), fc.string({ maxLength: 20 }))
@@ -196,6 +199,29 @@ test('room tokens: revoked by id; by their key; by a second rotation of the sign
   await admin('POST', '/v1/secrets/signing/rotate')
   expect(await isTaken(old.token)).toBe(false)
   expect(await isTaken((await tokenOf()).token)).toBe(true)
+})
+
+test('how long an answer takes does not tell whether another project, user or allocation exists', async () => {
+  await admin('POST', '/v1/projects', { id: 'real' })
+  const { key } = (await admin('POST', '/v1/projects/real/keys', {})).body as { key: string }
+  await issue(app, { user: 'bob' })
+  const pairs: [string, string, string][] = [
+    ['GET', '/v1/usage?project=default', '/v1/usage?project=defaulu'],
+    ['DELETE', '/v1/turn/credentials/9999999999%3Adefault.bob', '/v1/turn/credentials/9999999999%3Adefaulu.bob'],
+    ['GET', '/v1/turn/allocations?project=default', '/v1/turn/allocations?project=defaulu'],
+  ]
+  for (const [method, there, nowhere] of pairs) {
+    const times: [number[], number[]] = [[], []]
+    for (let i = 0; i < 1000; i++) {
+      const path = i % 2 === 0 ? there : nowhere
+      const began = performance.now()
+      const { status } = await app.request(path, { method, key })
+      times[i % 2 === 0 ? 0 : 1].push(performance.now() - began)
+      expect(status).toBe(404)
+    }
+    const [one = 0, other = 0] = times.map(all => all.sort((a, b) => a - b)[250] ?? 0)
+    expect(Math.abs(one - other) / other, `${there}: ${one} ms, ${nowhere}: ${other} ms`).toBeLessThan(0.15)
+  }
 })
 
 test('no answer of a whole session holds a secret of the house, and no error tells a path or a stack', async () => {

@@ -32,7 +32,7 @@ export function cloudflareForm (app: App, needs: FormNeeds): void {
     requireKey(request, request.params.key, project)
     const target = targetOf(project, request.params.username)
     await needs.credentials.revoke(project, target)
-    audit(needs.access, request, 'credentials.revoke', project, target.subject, { kind: target.kind })
+    audit(needs.access, request, { action: 'credentials.revoke', project, target: target.subject, detail: { kind: target.kind } })
     return await reply.code(204).send(null)
   })
 }

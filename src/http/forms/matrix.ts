@@ -12,7 +12,7 @@ const schema = {
   security: [{ key: [] }],
   response: {
     200: Type.Object({ username: Type.String(), password: Type.String(), uris: Type.Array(Type.String()), ttl: Type.Integer() }),
-    ...problems('invalid-request', 'form-off', 'not-found', 'project-disabled', 'user-revoked', 'quota-exceeded', 'relay-unavailable'),
+    ...problems('form-off', 'project-disabled', 'user-revoked', 'quota-exceeded', 'relay-unavailable'),
   },
 }
 const ERRCODES: Readonly<Record<number, string>> = { 401: 'M_UNKNOWN_TOKEN', 403: 'M_FORBIDDEN', 404: 'M_NOT_FOUND', 429: 'M_LIMIT_EXCEEDED' }

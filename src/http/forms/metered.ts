@@ -5,7 +5,7 @@
 import Type from 'typebox'
 import { TurnpikeError } from '../../protocol/errors.ts'
 import type { App, ProblemView } from '../app-type.ts'
-import { problems, WITH_BODY } from '../schemas.ts'
+import { problems } from '../schemas.ts'
 import { issueIn, keyInQuery, secondsOf, valueOf, type FormNeeds } from './form.ts'
 
 const tags = ['Forms of others']
@@ -14,7 +14,7 @@ const PREFIX = 'tpc_'
 /** Its names for "wherever". */
 const ANYWHERE = new Set(['global', 'standard'])
 const moreOfProblem = ({ detail }: ProblemView): object => ({ error: detail, message: detail })
-const failures = problems(WITH_BODY, 'form-off', 'not-found', 'project-disabled', 'user-revoked', 'origin-not-allowed', 'quota-exceeded', 'relay-unavailable')
+const failures = problems('invalid-request', 'form-off', 'project-disabled', 'user-revoked', 'origin-not-allowed', 'quota-exceeded', 'relay-unavailable')
 
 export function meteredForm (app: App, needs: FormNeeds): void {
   const getSchema = {

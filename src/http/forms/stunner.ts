@@ -12,7 +12,7 @@ const schema = {
   security: [{ key: [] }],
   response: {
     200: Type.Object({ iceServers: Type.Array(IceServerSchema), iceTransportPolicy: Type.String() }),
-    ...problems('invalid-request', 'form-off', 'not-found', 'project-disabled', 'user-revoked', 'origin-not-allowed', 'quota-exceeded', 'relay-unavailable'),
+    ...problems('invalid-request', 'form-off', 'project-disabled', 'user-revoked', 'origin-not-allowed', 'quota-exceeded', 'relay-unavailable'),
   },
 }
 

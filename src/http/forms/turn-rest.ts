@@ -2,12 +2,12 @@
  * /turn: draft-uberti-behave-turn-rest-00 (GET) and draft-uberti-rtcweb-turn-rest-00 (POST), for Janus, Selkies, Nextcloud-style
  * servers, the Android emulator. One answer for all of them: each reads what it knows.
  */
-import Type from 'typebox'
+import Type, { type Static } from 'typebox'
 import type { FastifyRequest } from 'fastify'
 import { TurnpikeError } from '../../protocol/errors.ts'
 import type { IceTransport } from '../../protocol/project-settings.ts'
 import type { App } from '../app-type.ts'
-import { IceServerSchema, problems, WITH_BODY } from '../schemas.ts'
+import { IceServerSchema, problems } from '../schemas.ts'
 import { issueIn, keyInQuery, secondsOf, transportsOf, valueOf, type FormNeeds } from './form.ts'
 import { turnRestOf } from './formats.ts'
 
@@ -17,23 +17,19 @@ const schema = {
   description: 'GET, or POST with the query repeated in a form body, with a JSON body, or with none. Parameters of the query: service=turn, username (any; names that are not plain become an opaque id), key or api (the API key; or Authorization: Bearer), ttl, transport.',
   tags: ['Forms of others'],
   security: [{ key: [] }],
-  response: { 200: Answer, ...problems(WITH_BODY, 'form-off', 'not-found', 'project-disabled', 'user-revoked', 'origin-not-allowed', 'quota-exceeded', 'relay-unavailable') },
+  response: { 200: Answer, ...problems('invalid-request', 'form-off', 'project-disabled', 'user-revoked', 'origin-not-allowed', 'quota-exceeded', 'relay-unavailable') },
 }
 
 export function turnRestForm (app: App, needs: FormNeeds): void {
   const config = { access: 'project', scope: 'turn:issue', publishable: true, keyOf: keyInQuery('key', 'api') } as const
-  app.route({
-    method: ['GET', 'POST'],
-    url: '/turn',
-    config,
-    schema,
-    handler: (request, reply) => {
-      const read = (name: string): string | undefined => valueOf(request.query, name) ?? valueOf(request.body, name)
-      requireTurn(read('service'))
-      const issued = issueIn('turn-rest', request, needs, { user: read('username') ?? header(request, 'x-auth-user'), ttlSeconds: secondsOf(read('ttl'), 'ttl'), transports: transportsOf(read('transport')) ?? wishOf(request) })
-      reply.header('cache-control', 'no-store').send({ ...turnRestOf(issued), credential: issued.credential, expiresAt: issued.expiresAtSeconds, iceServers: issued.iceServers })
-    },
-  })
+  const answer = (request: FastifyRequest): Static<typeof Answer> => {
+    const read = (name: string): string | undefined => valueOf(request.query, name) ?? valueOf(request.body, name)
+    requireTurn(read('service'))
+    const issued = issueIn('turn-rest', request, needs, { user: read('username') ?? header(request, 'x-auth-user'), ttlSeconds: secondsOf(read('ttl'), 'ttl'), transports: transportsOf(read('transport')) ?? wishOf(request) })
+    return { ...turnRestOf(issued), credential: issued.credential, expiresAt: issued.expiresAtSeconds, iceServers: issued.iceServers }
+  }
+  app.get('/turn', { config, schema }, (request, reply) => { reply.header('cache-control', 'no-store').send(answer(request)) })
+  app.post('/turn', { config, schema }, (request, reply) => { reply.header('cache-control', 'no-store').send(answer(request)) })
 }
 
 function requireTurn (service: string | undefined): void {

@@ -4,7 +4,7 @@ import type { FastifyRequest } from 'fastify'
 import { TurnpikeError } from '../../protocol/errors.ts'
 import type { App, ProblemView } from '../app-type.ts'
 import { accountSidOf } from '../routes/projects.ts'
-import { problems, WITH_BODY } from '../schemas.ts'
+import { problems } from '../schemas.ts'
 import { issueIn, requireForm, secondsOf, valueOf, type FormNeeds } from './form.ts'
 
 const Entry = Type.Object({ url: Type.String(), urls: Type.String(), username: Type.Optional(Type.String()), credential: Type.Optional(Type.String()) })
@@ -16,7 +16,7 @@ const schema = {
   params: Type.Object({ account: Type.String({ maxLength: 64 }) }),
   response: {
     201: Type.Object({ ttl: Type.String(), password: Type.String(), username: Type.String(), account_sid: Type.String(), ice_servers: Type.Array(Entry), date_created: Type.String(), date_updated: Type.String() }),
-    ...problems(WITH_BODY, 'form-off', 'not-found', 'project-disabled', 'user-revoked', 'quota-exceeded', 'relay-unavailable'),
+    ...problems('invalid-request', 'form-off', 'not-found', 'project-disabled', 'user-revoked', 'quota-exceeded', 'relay-unavailable'),
   },
 }
 /** What Twilio numbers its errors: its libraries read `code` as they find it, so ours stay, and the number is beside them. */

@@ -9,7 +9,7 @@ const schema = {
   description: 'Link: <turn:…>; rel="ice-server"; username="…"; credential="…"; credential-type="password", one header for each URL. A CORS preflight is answered without any.',
   tags: ['Forms of others'],
   security: [{ key: [] }],
-  response: { 204: Type.Null(), ...problems('invalid-request', 'form-off', 'not-found', 'project-disabled', 'user-revoked', 'quota-exceeded', 'relay-unavailable') },
+  response: { 204: Type.Null(), ...problems('form-off', 'project-disabled', 'user-revoked', 'quota-exceeded', 'relay-unavailable') },
 }
 
 export function whipForm (app: App, needs: FormNeeds): void {

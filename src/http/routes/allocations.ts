@@ -51,7 +51,7 @@ export function serveAllocations (app: App, { access, relay }: AllocationsNeeds)
     const { caller, params: { id } } = request
     const found = relay.allocations().find(({ session }) => session === id)
     if (found === undefined || (caller?.kind === 'project' && caller.project !== found.project)) throw new TurnpikeError('not-found', `there is no allocation ${id}`)
-    audit(access, request, 'allocation.cut', found.project, id, { user: found.user })
+    audit(access, request, { action: 'allocation.cut', project: found.project, target: id, detail: { user: found.user } })
     return await reply.code(200).send({ allocationsClosed: await relay.cut([id], 'asked') })
   })
 }

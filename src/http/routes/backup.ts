@@ -20,7 +20,7 @@ const schema = {
 export function serveBackup (app: App, { access, store }: BackupNeeds): void {
   app.post('/v1/backup', { config: { access: 'admin' }, schema }, (request, reply) => {
     // First: what cannot be written down is not done.
-    audit(access, request, 'backup', null, 'database')
+    audit(access, request, { action: 'backup', project: null, target: 'database' })
     const directory = mkdtempSync(`${tmpdir()}/turnpike-backup-`)
     const file = `${directory}/turnpike.db`
     try {

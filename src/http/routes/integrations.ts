@@ -34,7 +34,7 @@ export function serveIntegrations (app: App, { access, credentials }: Integratio
   }
   app.post('/v1/integrations', { config: { access: 'admin' }, schema: postSchema }, (request, reply) => {
     const made = secrets.addIntegration(request.body.name)
-    audit(access, request, 'integration.create', null, made.name)
+    audit(access, request, { action: 'integration.create', project: null, target: made.name })
     reply.code(201).header('cache-control', 'no-store').send(shown(made))
   })
   const rotateSchema = {
@@ -48,12 +48,12 @@ export function serveIntegrations (app: App, { access, credentials }: Integratio
   app.post('/v1/integrations/:name/rotate', { config: { access: 'admin' }, schema: rotateSchema }, (request, reply) => {
     const { overlap = 172_800 } = request.body
     const rotated = secrets.rotateIntegration(request.params.name, overlap)
-    audit(access, request, 'integration.rotate', null, rotated.name, { overlap })
+    audit(access, request, { action: 'integration.rotate', project: null, target: rotated.name, detail: { overlap } })
     reply.code(201).header('cache-control', 'no-store').send(shown(rotated))
   })
   app.delete('/v1/integrations/:name', { config: { access: 'admin' }, schema: { summary: 'Remove an integration; what it minted is accepted no more', tags, security, params: Params, response: { 204: Type.Null(), ...problems('not-found', 'store-unwritable') } } }, (request, reply) => {
     secrets.removeIntegration(request.params.name)
-    audit(access, request, 'integration.delete', null, request.params.name)
+    audit(access, request, { action: 'integration.delete', project: null, target: request.params.name })
     reply.code(204).send(null)
   })
 }

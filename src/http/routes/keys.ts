@@ -5,11 +5,11 @@ import type { Credentials } from '../../credentials/credentials.ts'
 import { TurnpikeError } from '../../protocol/errors.ts'
 import { SCOPES } from '../../protocol/project-settings.ts'
 import type { App } from '../app-type.ts'
-import { audit } from '../audit-trail.ts'
+import { audited } from '../audit-trail.ts'
 import { cursorOf, DEFAULT_LIMIT, NEXT, numberedPositionOf, PAGE_QUERY } from '../paging.ts'
 import { problems, UnixSeconds, WITH_BODY } from '../schemas.ts'
 
-export type KeysNeeds = { access: Pick<Access, 'keys' | 'projects' | 'audit'>, credentials: Pick<Credentials, 'revoke'>, nowSeconds: () => number }
+export type KeysNeeds = { access: Pick<Access, 'keys' | 'projects' | 'change'>, credentials: Pick<Credentials, 'revoke'>, nowSeconds: () => number }
 
 const tags = ['Keys']
 const security = [{ key: [] }]
@@ -63,8 +63,10 @@ function makeKeys (app: App, { access, nowSeconds }: KeysNeeds): void {
     const { name, kind, scopes, expiresIn } = request.body
     if (kind === 'publishable' && !settings.publishableKeys) throw wrong('kind', 'publishable needs the project to have publishableKeys on')
     if (kind === 'publishable' && scopes !== undefined) throw wrong('scopes', 'cannot be given for a publishable key: it issues, and nothing else')
-    const { key, text } = access.keys.make(id, { name, kind, scopes, expiresAt: expiresIn === undefined ? undefined : nowSeconds() + expiresIn })
-    audit(access, request, 'key.create', id, key.id, { name: key.name, kind: key.kind, scopes: key.scopes, expiresAt: key.expiresAt })
+    const { key, text } = audited(
+      access, request, made => ({ action: 'key.create', project: id, target: made.key.id, detail: { name: made.key.name, kind: made.key.kind, scopes: made.key.scopes, expiresAt: made.key.expiresAt } }),
+      () => access.keys.make(id, { name, kind, scopes, expiresAt: expiresIn === undefined ? undefined : nowSeconds() + expiresIn })
+    )
     reply.code(201).header('cache-control', 'no-store').send({ ...answerOf(key), key: text })
   })
 }
@@ -81,8 +83,7 @@ function endKeys (app: App, { access, credentials }: KeysNeeds): void {
   app.post('/v1/projects/:project/keys/:key/rotate', { config: { access: 'admin' }, schema: rotateSchema }, (request, reply) => {
     const { project, key: id } = request.params
     const { overlap = 86_400 } = request.body
-    const { key, text } = access.keys.rotate(project, id, overlap)
-    audit(access, request, 'key.rotate', project, id, { replacement: key.id, overlap })
+    const { key, text } = audited(access, request, made => ({ action: 'key.rotate', project, target: id, detail: { replacement: made.key.id, overlap } }), () => access.keys.rotate(project, id, overlap))
     reply.code(201).header('cache-control', 'no-store').send({ ...answerOf(key), key: text })
   })
   const deleteSchema = {
@@ -96,8 +97,7 @@ function endKeys (app: App, { access, credentials }: KeysNeeds): void {
   }
   app.delete('/v1/projects/:project/keys/:key', { config: { access: 'admin' }, schema: deleteSchema }, async (request, reply) => {
     const { project, key } = request.params
-    access.keys.revoke(project, key)
-    audit(access, request, 'key.revoke', project, key)
+    audited(access, request, () => ({ action: 'key.revoke', project, target: key }), () => access.keys.revoke(project, key))
     const { allocationsClosed } = request.query.keepCredentials === true ? { allocationsClosed: 0 } : await credentials.revoke(project, { kind: 'key', subject: key })
     return await reply.code(200).send({ allocationsClosed })
   })

@@ -5,11 +5,11 @@ import type { Access, Project } from '../../access/access.ts'
 import { ProjectPatchSchema, ProjectSettingsSchema } from '../../protocol/project-settings.ts'
 import type { Usage } from '../../usage/usage.ts'
 import type { App } from '../app-type.ts'
-import { audit } from '../audit-trail.ts'
+import { audited } from '../audit-trail.ts'
 import { cursorOf, DEFAULT_LIMIT, NEXT, PAGE_QUERY, positionOf } from '../paging.ts'
 import { problems, UnixSeconds, WITH_BODY } from '../schemas.ts'
 
-export type ProjectsNeeds = { access: Pick<Access, 'projects' | 'audit'>, usage: Pick<Usage, 'quotas'> }
+export type ProjectsNeeds = { access: Pick<Access, 'projects' | 'change'>, usage: Pick<Usage, 'quotas'> }
 
 const tags = ['Projects']
 const security = [{ key: [] }]
@@ -62,8 +62,7 @@ function changeProjects (app: App, { access }: ProjectsNeeds): void {
   }
   app.post('/v1/projects', { config: { access: 'admin', idempotent: true }, schema: postSchema, ...unchecked }, (request, reply) => {
     const { id, ...settings } = isObject(request.body) ? request.body as Record<string, unknown> : { id: '' }
-    const project = access.projects.create(String(id ?? ''), isObject(request.body) ? settings : request.body)
-    audit(access, request, 'project.create', project.id, project.id, { settings: Object.keys(settings) })
+    const project = audited(access, request, made => ({ action: 'project.create', project: made.id, target: made.id, detail: { settings: Object.keys(settings) } }), () => access.projects.create(String(id ?? ''), isObject(request.body) ? settings : request.body))
     reply.code(201).send(answerOf(project))
   })
   const patchSchema = {
@@ -77,15 +76,13 @@ function changeProjects (app: App, { access }: ProjectsNeeds): void {
   }
   app.patch('/v1/projects/:project', { config: { access: 'admin' }, schema: patchSchema, ...unchecked }, (request, reply) => {
     const { project: id } = request.params
-    const project = access.projects.update(id, request.body)
-    audit(access, request, 'project.update', id, id, { settings: isObject(request.body) ? Object.keys(request.body) : [] })
+    const project = audited(access, request, () => ({ action: 'project.update', project: id, target: id, detail: { settings: isObject(request.body) ? Object.keys(request.body) : [] } }), () => access.projects.update(id, request.body))
     reply.send(answerOf(project))
   })
   const deleteSchema = { summary: 'Delete a project, its keys with it', description: 'Its live allocations are cut within a second. What it used stays in the ledger.', tags, security, params: Params, response: { 204: Type.Null(), ...problems('not-found', 'project-built-in', 'project-managed', 'store-unwritable') } }
   app.delete('/v1/projects/:project', { config: { access: 'admin' }, schema: deleteSchema }, (request, reply) => {
     const { project: id } = request.params
-    access.projects.delete(id)
-    audit(access, request, 'project.delete', id, id)
+    audited(access, request, () => ({ action: 'project.delete', project: id, target: id }), () => access.projects.delete(id))
     reply.code(204).send(null)
   })
 }
@@ -97,8 +94,8 @@ function serveWebhookSecret (app: App, { access }: ProjectsNeeds): void {
     reply.header('cache-control', 'no-store').send({ secret: access.projects.webhookSecret(id) })
   })
   app.post('/v1/projects/:project/webhook-secret/rotate', { config: { access: 'admin' }, schema: { ...schema, summary: 'A new secret for webhooks; the old one signs nothing any more' } }, (request, reply) => {
-    const secret = access.projects.renewWebhookSecret(request.params.project)
-    audit(access, request, 'webhook-secret.rotate', request.params.project, request.params.project)
+    const { project } = request.params
+    const secret = audited(access, request, () => ({ action: 'webhook-secret.rotate', project, target: project }), () => access.projects.renewWebhookSecret(project))
     reply.header('cache-control', 'no-store').send({ secret })
   })
 }

@@ -30,7 +30,7 @@ function revokeCredentials (app: App, { access, credentials }: RevocationsNeeds)
   const revoke = async (request: FastifyRequest, project: string, target: RevokeTarget): Promise<{ allocationsClosed: number, until: number }> => {
     const { id } = access.projects.require(project)
     const revoked = await credentials.revoke(id, target)
-    audit(access, request, 'credentials.revoke', id, target.subject, { kind: target.kind, allocationsClosed: revoked.allocationsClosed })
+    audit(access, request, { action: 'credentials.revoke', project: id, target: target.subject, detail: { kind: target.kind, allocationsClosed: revoked.allocationsClosed } })
     return revoked
   }
   const oneSchema = {
@@ -78,7 +78,7 @@ function listRevocations (app: App, { access, credentials }: RevocationsNeeds): 
     const { project: named, kind = 'user' } = request.query
     const { id } = access.projects.require(projectOf(request.caller, named))
     credentials.liftRevocation(id, { kind, subject: request.params.subject })
-    audit(access, request, 'revocation.lift', id, request.params.subject, { kind })
+    audit(access, request, { action: 'revocation.lift', project: id, target: request.params.subject, detail: { kind } })
     reply.code(204).send(null)
   })
 }

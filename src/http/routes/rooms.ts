@@ -4,7 +4,7 @@ import type { Access } from '../../access/access.ts'
 import { TurnpikeError } from '../../protocol/errors.ts'
 import type { Metadata } from '../../protocol/frames.ts'
 import type { App } from '../app-type.ts'
-import { audit } from '../audit-trail.ts'
+import { audited } from '../audit-trail.ts'
 import { keyIdOf, projectOf } from '../authenticate.ts'
 import { problems, WITH_BODY } from '../schemas.ts'
 import { signalUrl } from '../signal-url.ts'
@@ -34,7 +34,7 @@ const schema = {
   },
 }
 
-export function serveRoomTokens (app: App, { access }: { access: Pick<Access, 'issueRoomToken' | 'revokeRoomToken' | 'audit'> }): void {
+export function serveRoomTokens (app: App, { access }: { access: Pick<Access, 'issueRoomToken' | 'revokeRoomToken' | 'change'> }): void {
   issueRoomToken(app, access)
   const revokeSchema = {
     summary: 'Revoke a room token by its id',
@@ -47,8 +47,8 @@ export function serveRoomTokens (app: App, { access }: { access: Pick<Access, 'i
   // Ids are 72 random bits, so that knowing one is having been given it; which project it is of stands in the token alone.
   app.delete('/v1/tokens/:tokenId', { config: { access: 'project', scope: 'rooms:token' }, schema: revokeSchema }, (request, reply) => {
     const { caller } = request
-    access.revokeRoomToken(request.params.tokenId)
-    audit(access, request, 'token.revoke', caller?.kind === 'project' ? caller.project : null, request.params.tokenId)
+    const { tokenId } = request.params
+    audited(access, request, () => ({ action: 'token.revoke', project: caller?.kind === 'project' ? caller.project : null, target: tokenId }), () => access.revokeRoomToken(tokenId))
     reply.code(204).send(null)
   })
 }

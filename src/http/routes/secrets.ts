@@ -3,10 +3,10 @@ import Type from 'typebox'
 import type { Access } from '../../access/access.ts'
 import type { Credentials } from '../../credentials/credentials.ts'
 import type { App } from '../app-type.ts'
-import { audit } from '../audit-trail.ts'
+import { audit, audited } from '../audit-trail.ts'
 import { problems, UnixSeconds } from '../schemas.ts'
 
-export type SecretsNeeds = { access: Pick<Access, 'audit' | 'rotateSigningKey'>, credentials: Pick<Credentials, 'secrets'> }
+export type SecretsNeeds = { access: Pick<Access, 'audit' | 'change' | 'rotateSigningKey'>, credentials: Pick<Credentials, 'secrets'> }
 
 const tags = ['Secrets']
 const security = [{ key: [] }]
@@ -32,13 +32,12 @@ export function serveSecrets (app: App, { access, credentials }: SecretsNeeds): 
   }
   app.post('/v1/secrets/turn/rotate', { config: { access: 'admin' }, schema: rotateSchema }, async (request, reply) => {
     const secrets = await credentials.secrets.rotate()
-    audit(access, request, 'secret.rotate', null, 'turn', { current: secrets.find(({ state }) => state === 'current')?.id ?? null })
+    audit(access, request, { action: 'secret.rotate', project: null, target: 'turn', detail: { current: secrets.find(({ state }) => state === 'current')?.id ?? null } })
     return await reply.send({ secrets })
   })
   const signingSchema = { summary: 'Replace the key that room tokens are signed with', description: 'Tokens that were signed with the key before are taken until they expire; those of older keys are not.', tags, security, response: { 200: Type.Object({ keyId: Type.String() }), ...problems('store-unwritable') } }
   app.post('/v1/secrets/signing/rotate', { config: { access: 'admin' }, schema: signingSchema }, (request, reply) => {
-    const { keyId } = access.rotateSigningKey()
-    audit(access, request, 'secret.rotate', null, 'signing', { current: keyId })
+    const { keyId } = audited(access, request, made => ({ action: 'secret.rotate', project: null, target: 'signing', detail: { current: made.keyId } }), () => access.rotateSigningKey())
     reply.send({ keyId })
   })
 }

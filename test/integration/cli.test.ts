@@ -1,0 +1,123 @@
+/** The command line as a person uses it: against a server that runs, one that is elsewhere, and a data directory without any. */
+import { execFile } from 'node:child_process'
+import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { expect, test } from 'vitest'
+import { loopbackSettings, startApp } from '../kit/app.ts'
+import { run } from '../kit/command.ts'
+import { freePorts, scratchDirectory } from '../kit/files.ts'
+
+type Said = { code: number, out: string, err: string }
+
+async function turnpike (env: Record<string, string>, ...args: string[]): Promise<Said> {
+  const { PATH = '', HOME = '' } = process.env
+  return await new Promise(resolve => {
+    execFile('node_modules/.bin/node', ['--disable-warning=ExperimentalWarning', 'src/main.ts', ...args], { env: { PATH, HOME, ...env }, encoding: 'utf8' }, (error, out, err) => resolve({ code: error === null ? 0 : Number(error.code), out, err }))
+  })
+}
+
+async function serverEnv (): Promise<Record<string, string>> {
+  const [httpPort] = await freePorts(1)
+  return { ...await loopbackSettings(), TURNPIKE_HTTP_PORT: String(httpPort) }
+}
+
+test('against the server of the data directory: projects, keys, credentials, tokens, allocations, usage, secrets, audit', async () => {
+  const env = await serverEnv()
+  await run('node_modules/.bin/node', ['--disable-warning=ExperimentalWarning', 'src/main.ts', 'up'], env).until('relayed media')
+  expect(statSync(`${env['TURNPIKE_DATA_DIR']}/control.json`).mode & 0o777).toBe(0o600)
+  const at = (...args: string[]): Promise<Said> => turnpike(env, ...args)
+  const ok = async (...args: string[]): Promise<string> => {
+    const { code, out, err } = await at(...args)
+    expect([code, err.includes('cure:')], `${args.join(' ')}\n${err}`).toEqual([0, false])
+    return out
+  }
+  expect(await ok('projects', 'create', 'shop', '--set', 'expiry=hard', '--set', 'quotas.bytesPerDay=1000000', '--set', 'origins=["https://shop.example"]')).toContain('"bytesPerDay": 1000000')
+  expect(JSON.parse(await ok('projects', 'update', 'shop', '--set', 'expiry=null', '--json'))).toMatchObject({ settings: { expiry: 'soft' } })
+  expect(await ok('projects', 'list')).toMatch(/ID +ENABLED.*\ncall .*\ndefault .*\nshop +true +soft +API/)
+  const made = await at('keys', 'create', '--project', 'shop', '--name', 'backend', '--scopes', 'turn:issue,usage:read')
+  expect(made.out).toMatch(/^tpk_[0-9a-f]{12}_[\w-]{39}\n$/)
+  expect(made.err).toContain('shown now and never again')
+  const id = made.out.split('_')[1] ?? ''
+  expect(await ok('keys', 'list', '--project', 'shop')).toMatch(new RegExp(`${id} +backend +secret +turn:issue,usage:read`))
+  expect(await ok('credentials', 'issue', '--user', 'alice', '--ttl', '600')).toMatch(/user name: +\d{10}:default\.alice\n[^]*turn:127\.0\.0\.1/)
+  expect(JSON.parse(await ok('credentials', 'issue', '--project', 'shop', '--json'))).toMatchObject({ ttl: 3600 })
+  expect(await ok('credentials', 'revoke', 'alice')).toMatch(/^revoked until .*; 0 live allocations were cut\n$/)
+  expect(await ok('credentials', 'revoked')).toMatch(/user +alice/)
+  expect(await ok('credentials', 'lift', 'alice')).toBe('lifted\n')
+  expect((await at('tokens', 'room', 'my room', 'me')).out).toMatch(/^eyJ[\w-]+\.[\w-]+\.[\w-]+\n$/)
+  expect(await ok('allocations', 'list')).toBe('none\n')
+  expect(await ok('usage')).toMatch(/DAY +FROM CLIENTS[^\n]*\n\d{4}-\d\d-\d\d +0 B +0 B +0 +2\n/)
+  expect(await ok('secrets', 'rotate')).toMatch(/2 +current[^\n]*\n1 +old/)
+  expect(await ok('secrets', 'rotate', 'signing')).toMatch(/^room tokens are signed with [0-9a-f]{8}\n$/)
+  expect(await ok('keys', 'revoke', id, '--project', 'shop')).toContain('revoked; 0')
+  expect(await ok('audit', '--project', 'shop')).toMatch(/admin:this-machine +127\.0\.0\.1 +key\.revoke +shop/)
+  const few = await at('audit', '--limit', '2')
+  expect([few.out.split('\n').length, few.err]).toEqual([4, expect.stringContaining('there is more')])
+  expect(await ok('projects', 'delete', 'shop')).toBe('deleted\n')
+
+  expect(await at('projects', 'show', 'shop')).toMatchObject({ code: 65, err: expect.stringContaining('[not-found]') })
+  expect(await at('projects', 'create', 'default')).toMatchObject({ code: 65, err: expect.stringContaining('[project-exists]') })
+  expect(await at('keys', 'create', '--scopes', 'fly')).toMatchObject({ code: 65, err: expect.stringMatching(/scopes.*one of/) })
+  expect(await at('integrations', 'create', 'synapse')).toMatchObject({ code: 65, err: expect.stringContaining('[integration-unsafe]') })
+  expect(await at('credentials', 'revoke')).toMatchObject({ code: 64, err: expect.stringContaining('needs a user, or --all') })
+  expect(await at('projects', 'update', 'default', '--set', 'nonsense')).toMatchObject({ code: 64, err: expect.stringContaining('name=value') })
+  expect(await at('usage', '--limit', '0')).toMatchObject({ code: 65, err: expect.stringContaining('--limit 0') })
+}, 120_000)
+
+test('from elsewhere, by address and key: an API key does what it may', async () => {
+  const app = await startApp()
+  const elsewhere = { TURNPIKE_DATA_DIR: scratchDirectory() }
+  expect(await turnpike({ ...elsewhere, TURNPIKE_ADMIN_KEY: app.adminKey }, 'projects', 'list', '--url', `${app.url()}/`)).toMatchObject({ code: 0, out: expect.stringContaining('default') })
+  expect(await turnpike({ ...elsewhere, TURNPIKE_API_KEY: app.apiKey }, 'credentials', 'issue', '--url', app.url())).toMatchObject({ code: 0, out: expect.stringContaining('turn:') })
+  expect(await turnpike({ ...elsewhere, TURNPIKE_API_KEY: app.apiKey }, 'projects', 'list', '--url', app.url())).toMatchObject({ code: 77, err: expect.stringContaining('this needs an admin key') })
+  expect(await turnpike(elsewhere, 'projects', 'list', '--url', app.url())).toMatchObject({ code: 77, err: expect.stringContaining('TURNPIKE_ADMIN_KEY') })
+  const [port] = await freePorts(1)
+  expect(await turnpike({ ...elsewhere, TURNPIKE_ADMIN_KEY: app.adminKey }, 'projects', 'list', '--url', `http://127.0.0.1:${port}`)).toMatchObject({ code: 69, err: expect.stringMatching(/ECONNREFUSED[^]*\[server-unreachable\]/) })
+  expect(await turnpike(elsewhere, 'projects', 'list')).toMatchObject({ code: 69, err: expect.stringContaining('there is no server and no database') })
+  expect(existsSync(`${elsewhere.TURNPIKE_DATA_DIR}/turnpike.db`)).toBe(false)
+})
+
+test('on the data directory while no server runs; a backup of it is put back on another machine, and what was issued works there', async () => {
+  const app = await startApp()
+  const issued = (await app.request('/v1/turn/credentials', { method: 'POST', body: '{"user":"alice"}' })).body as { username: string }
+  const file = `${scratchDirectory()}/turnpike-backup.db`
+  const adminEnv = { TURNPIKE_DATA_DIR: scratchDirectory(), TURNPIKE_ADMIN_KEY: app.adminKey }
+  expect(await turnpike(adminEnv, 'backup', file, '--url', app.url())).toMatchObject({ code: 0, out: `${file}\n`, err: expect.stringContaining('secrets too') })
+  expect(statSync(file).mode & 0o777).toBe(0o600)
+  expect(await turnpike(adminEnv, 'backup', file, '--url', app.url())).toMatchObject({ code: 73, err: expect.stringContaining('EEXIST') })
+  const held = await turnpike({ TURNPIKE_DATA_DIR: app.env['TURNPIKE_DATA_DIR'] ?? '' }, 'restore', file)
+  expect(held).toMatchObject({ code: 73, err: expect.stringContaining('[data-dir-locked]') })
+  await app.stop(2000)
+
+  const down = { TURNPIKE_DATA_DIR: app.env['TURNPIKE_DATA_DIR'] ?? '' }
+  const made = await turnpike(down, 'keys', 'create', '--name', 'made while it was down')
+  expect(made).toMatchObject({ code: 0, out: expect.stringMatching(/^tpk_/) })
+  expect((await turnpike(down, 'keys', 'list')).out).toContain('made while it was down')
+  expect(await turnpike(down, 'credentials', 'issue')).toMatchObject({ code: 75, err: expect.stringContaining('[relay-unavailable]') })
+
+  const second = { TURNPIKE_DATA_DIR: scratchDirectory() }
+  expect(await turnpike(second, 'restore', file)).toMatchObject({ code: 0, out: expect.stringContaining('restored into') })
+  const next = await startApp({ ...app.env, ...second })
+  expect((await next.request('/v1/turn/credentials', { method: 'POST', body: '{"user":"bob"}', key: app.apiKey })).status).toBe(201)
+  const { TurnClient, isRefusal } = await import('../../src/stun/turn-client.ts')
+  const client = await TurnClient.open({ transport: 'udp', host: '127.0.0.1', port: Number(next.env['TURNPIKE_RELAY_PORT']), timeoutMs: 2000 })
+  expect(isRefusal(await client.allocate({ username: issued.username, password: (issued as unknown as { credential: string }).credential }))).toBe(false)
+  await client.close()
+  await next.stop(2000)
+  expect((await turnpike(second, 'restore', file)).out).toContain('what was there is kept')
+  writeFileSync(`${file}.text`, 'no backup')
+  expect(await turnpike(second, 'restore', `${file}.text`)).toMatchObject({ code: 74, err: expect.stringContaining('[store-damaged]') })
+  expect(readFileSync(file).subarray(0, 15).toString()).toBe('SQLite format 3')
+})
+
+test.each([['bash', 'bash'], ['zsh', 'bash']])('completion for %s is a script that its shell takes', async (shell, program) => {
+  const { out } = await turnpike({}, 'completion', shell)
+  expect(out).toContain('complete -o default -F _turnpike turnpike')
+  const script = shell === 'zsh' ? out.replace(/^autoload.*\n/, '') : out
+  const complete = async (words: string): Promise<string> => await new Promise(resolve => {
+    execFile(program, ['-c', `${script}\nCOMP_WORDS=(${words}) COMP_CWORD=$((\${#COMP_WORDS[@]} - 1)); _turnpike; echo "\${COMPREPLY[@]}"`], (_error, stdout) => resolve(stdout.trim()))
+  })
+  expect(await complete("turnpike cre''")).toBe('credentials')
+  expect(await complete("turnpike keys ''")).toBe('create list rotate revoke')
+  expect(await complete('turnpike keys create --s')).toBe('--scopes')
+  expect((await turnpike({}, 'completion', 'fish')).code).toBe(64)
+})
