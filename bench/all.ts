@@ -2,7 +2,7 @@
 import { spawnSync } from 'node:child_process'
 
 const ON_CORE_1 = ['credentials', 'signaling', 'signaling-memory']
-const ANYWHERE = ['startup', 'call-setup']
+const ANYWHERE = ['startup', 'call-setup', 'revocation']
 
 const flags = ['--disable-warning=ExperimentalWarning']
 for (const name of ON_CORE_1) spawnSync('taskset', ['-c', '1', process.execPath, ...flags, `bench/${name}.ts`], { stdio: ['ignore', 'inherit', 'ignore'] })

@@ -9,7 +9,7 @@ const USERS = 100_000
 /** `full`: 100,000 users with ten days each in the ledger, and quotas to be looked up. */
 async function ours (isFull: boolean): Promise<string> {
   const { url, access } = await startHouse({ TURNPIKE_API_KEY: 'bench-bench-bench-bench-bench' }, store => { if (isFull) fillLedger(store) })
-  access.projects.update('default', { quotas: { bytesPerDay: 1e15, bytesPerMonth: 1e16, credentialsPerMinute: 10_000_000, requestsPerMinute: 100_000_000 } })
+  access.projects.update('default', { quotas: { bytesPerDay: 1e14, bytesPerMonth: 1e15, credentialsPerMinute: 10_000_000, requestsPerMinute: 100_000_000 } })
   return url
 }
 
@@ -32,4 +32,5 @@ async function bare (): Promise<string> {
   return await app.listen({ host: '127.0.0.1', port: 0 })
 }
 
+process.on('SIGINT', () => process.exit(0))
 process.stdout.write(`${await (process.argv[2] === 'bare' ? bare() : ours(process.argv[2] === 'full'))}\n`)

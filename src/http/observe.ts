@@ -18,7 +18,7 @@ export function observeRequests (app: App, metrics: Pick<Metrics, 'add' | 'obser
     metrics.observe('turnpike_http_request_duration_seconds', { route }, reply.elapsedTime / 1000)
     // Neither the query, which can hold a token, nor the path.
     if (status >= 400 || reply.elapsedTime > SLOW_MS) {
-      request.log.info({ method, route, status, ms: Math.round(reply.elapsedTime), remoteAddress: request.ip }, 'request')
+      request.log.info({ requestId: request.id, method, route, status, ms: Math.round(reply.elapsedTime), remoteAddress: request.ip }, 'request')
     }
     done()
   })

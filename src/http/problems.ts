@@ -9,7 +9,6 @@ const CONTENT_TYPE = 'application/problem+json; charset=utf-8'
 /** Fastify's own errors that a client causes, by their code. */
 const OF_FASTIFY: Readonly<Record<string, { code: ErrorCode, detail: string }>> = {
   FST_ERR_CTP_INVALID_JSON_BODY: { code: 'invalid-json', detail: 'the body cannot be read as JSON' },
-  FST_ERR_CTP_EMPTY_JSON_BODY: { code: 'invalid-json', detail: 'the body is empty; send {} or no Content-Type' },
   FST_ERR_CTP_INVALID_CONTENT_LENGTH: { code: 'invalid-request', detail: 'Content-Length is not the length of the body' },
   FST_ERR_CTP_INVALID_MEDIA_TYPE: { code: 'unsupported-media-type', detail: 'only application/json is read here' },
   FST_ERR_BAD_URL: { code: 'invalid-request', detail: 'the path cannot be decoded' },
@@ -39,7 +38,7 @@ export function answerWithProblems (app: App, bodyLimitBytes: number): void {
 export function answerError (error: FastifyError, request: FastifyRequest, reply: FastifyReply, bodyLimitBytes: number): FastifyReply {
   const ours = translate(error, request, bodyLimitBytes)
   const problem = problemOf(ours, request.id)
-  if (problem.code === 'internal') request.log.error({ err: error }, 'a request failed on our side')
+  if (problem.code === 'internal') request.log.error({ requestId: request.id, err: error }, 'a request failed on our side')
   const more = request.routeOptions.config?.moreOfProblem?.(problem)
   return send(reply, more === undefined ? problem : { ...problem, ...more }, isTurnpikeError(ours) ? ours.retryAfterSeconds : undefined)
 }

@@ -103,7 +103,9 @@ async function buildApp (needs: HttpNeeds, isStopping: () => boolean): Promise<A
     bodyLimit: BODY_LIMIT_BYTES,
     ...TIMEOUTS,
     trustProxy: config.http.trustProxy.length === 0 ? false : [...config.http.trustProxy],
-    genReqId: () => randomBytes(9).toString('base64url'),
+    genReqId: requestIds(),
+    // A logger of its own for each request costs more than issuing a credential; the few lines that there are name the request themselves.
+    childLoggerFactory: parent => parent,
     requestIdHeader: false,
     forceCloseConnections: 'idle',
     routerOptions: { maxParamLength: 1024 },
@@ -121,6 +123,13 @@ async function buildApp (needs: HttpNeeds, isStopping: () => boolean): Promise<A
   await describeApi(app, version)
   await addRoutes(app, needs, isStopping)
   return app
+}
+
+/** Ids that tell requests apart over restarts too: random once, then counted. */
+function requestIds (): () => string {
+  const start = randomBytes(6).toString('base64url')
+  let count = 0
+  return () => `${start}${(count++).toString(36).padStart(4, '0')}`
 }
 
 async function addRoutes (app: App, needs: HttpNeeds, isStopping: () => boolean): Promise<void> {
@@ -147,7 +156,12 @@ async function addRoutes (app: App, needs: HttpNeeds, isStopping: () => boolean)
 /** A POST without a body means {}: every field has a default. */
 function readJsonOrNothing (app: App): void {
   app.removeContentTypeParser('text/plain')
-  app.addContentTypeParser('application/merge-patch+json', { parseAs: 'string' }, app.getDefaultJsonParser('error', 'error'))
+  const parse = app.getDefaultJsonParser('error', 'error')
+  for (const type of ['application/json', 'application/merge-patch+json']) {
+    app.removeContentTypeParser(type)
+    // Libraries name a type also where they send nothing.
+    app.addContentTypeParser(type, { parseAs: 'string' }, (request, body, done) => (body.length === 0 ? done(null, undefined) : parse(request, body as string, done)))
+  }
   app.addHook('preValidation', async request => {
     if (request.method === 'POST' && request.body === undefined) request.body = {}
   })

@@ -2,7 +2,7 @@
 import { TurnpikeError } from '../protocol/errors.ts'
 import type { ProjectSettings } from '../protocol/project-settings.ts'
 import type { Ledger } from './ledger.ts'
-import { dayPeriod, monthPeriod, type Period } from './periods.ts'
+import { dayOf, dayPeriod, monthPeriod, type Period } from './periods.ts'
 
 export type ByteQuota = 'bytesPerDay' | 'bytesPerMonth'
 export type QuotaState = { quota: ByteQuota, limit: number, used: number, period: Period }
@@ -15,6 +15,8 @@ export class Quotas {
   /** Windows of a minute that begin with their first credential, by a clock that nobody can turn back. */
   readonly #minutes = new Map<string, { beganMs: number, issued: number }>()
 
+  #periods: { day: Period, month: Period } | null = null
+
   constructor (needs: QuotasNeeds) {
     this.#needs = needs
   }
@@ -22,10 +24,17 @@ export class Quotas {
   /** The byte quotas that the project has. */
   states (project: string): QuotaState[] {
     const quotas = this.#needs.settingsOf(project)?.quotas
-    const now = this.#needs.nowSeconds()
     const stateOf = (quota: ByteQuota, limit: number | null, period: Period): QuotaState[] => (limit === null ? [] : [{ quota, limit, used: this.#needs.ledger.bytesIn(project, period), period }])
     if (quotas === undefined || (quotas.bytesPerDay === null && quotas.bytesPerMonth === null)) return []
-    return [...stateOf('bytesPerDay', quotas.bytesPerDay, dayPeriod(now)), ...stateOf('bytesPerMonth', quotas.bytesPerMonth, monthPeriod(now))]
+    const { day, month } = this.#periodsNow()
+    return [...stateOf('bytesPerDay', quotas.bytesPerDay, day), ...stateOf('bytesPerMonth', quotas.bytesPerMonth, month)]
+  }
+
+  /** They change once a day, and are asked for with every credential. */
+  #periodsNow (): { day: Period, month: Period } {
+    const now = this.#needs.nowSeconds()
+    if (this.#periods === null || this.#periods.day.firstDay !== dayOf(now)) this.#periods = { day: dayPeriod(now), month: monthPeriod(now) }
+    return this.#periods
   }
 
   /** The one that stops the project now: of two, the one that resets last. */
