@@ -43,7 +43,7 @@ export async function describeApi (app: App, version: string): Promise<void> {
       },
       tags: TAGS,
     },
-    transform: ({ schema, url, route }) => ({ schema: route.method === 'GET' || route.method === 'OPTIONS' ? schema : withBodyProblems(schema), url }),
+    transform: ({ schema, url, route }) => ({ schema: withWords(route.method === 'GET' || route.method === 'OPTIONS' ? schema : withBodyProblems(schema)), url }),
     // Named as they are, and not def-0.
     refResolver: { buildLocalReference: (json, _base, _fragment, i) => (typeof json['$id'] === 'string' ? json['$id'] : `def-${i}`) },
   })
@@ -53,7 +53,12 @@ export async function describeApi (app: App, version: string): Promise<void> {
   await app.register(async plugin => {
     // The reference page has routes of its own, which do not know of our rules.
     plugin.addHook('onRoute', route => { route.config = { ...route.config, access: 'public' } })
-    await plugin.register(swaggerUi, { routePrefix: '/v1/docs', staticCSP: true, uiConfig: { docExpansion: 'none', tryItOutEnabled: false, validatorUrl: null } })
+    await plugin.register(swaggerUi, {
+      routePrefix: '/v1/docs',
+      staticCSP: true,
+      uiConfig: { docExpansion: 'list', validatorUrl: null },
+      theme: { title: 'Turnpike: HTTP API', css: [{ filename: 'turnpike.css', content: '.swagger-ui .topbar, .swagger-ui .scheme-container .schemes-server-container { display: none }' }] },
+    })
   })
 }
 
@@ -67,4 +72,11 @@ function withBodyProblems (schema: FastifySchema | undefined): FastifySchema {
 function codesOf (answer: TSchema): ErrorCode[] {
   const { content } = answer as unknown as { content?: Record<string, { examples?: Record<string, unknown> }> }
   return Object.keys(content?.['application/problem+json']?.examples ?? {}) as ErrorCode[]
+}
+
+const WORDS: Readonly<Record<string, string>> = { 200: 'Done.', 201: 'Made.', 204: 'Done; there is no more to say.', 503: 'Not ready, and why.' }
+
+function withWords (schema: FastifySchema | undefined): FastifySchema {
+  const response = Object.entries((schema?.response ?? {}) as Record<string, { description?: string }>)
+  return { ...schema, response: Object.fromEntries(response.map(([status, answer]) => [status, { description: WORDS[status] ?? '', ...answer }])) }
 }

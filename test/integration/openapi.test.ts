@@ -68,9 +68,9 @@ async function liveAllocation (): Promise<string> {
   })
   return id
 }
-async function rotateTwiceAtOnce (): Promise<Sent> {
-  const [, second] = await Promise.all([send('POST', '/v1/secrets/turn/rotate', {}), send('POST', '/v1/secrets/turn/rotate', {})])
-  return second
+async function rotateAtOnce (): Promise<Sent> {
+  const all = await Promise.all(Array.from({ length: 10 }, async () => await send('POST', '/v1/secrets/turn/rotate', {})))
+  return all.find(({ status }) => status !== 200) ?? { status: 200, body: '' }
 }
 async function reused (path: string, body: object, other: object): Promise<Request> {
   const headers = { 'idempotency-key': fresh() }
@@ -149,7 +149,7 @@ const PROVOKED: Record<string, () => Promise<Request | Sent> | Request> = {
     const { id } = await madeKey()
     return await whileLocked(async () => await send('DELETE', `/v1/projects/default/keys/${id}`, {}))
   },
-  'POST /v1/secrets/turn/rotate 409': rotateTwiceAtOnce,
+  'POST /v1/secrets/turn/rotate 409': rotateAtOnce,
   'POST /v1/integrations 201': () => ({ body: { name: fresh() }, to: newest }),
   'POST /v1/integrations 409': () => ({ body: { name: 'x' } }),
   'POST /v1/integrations 503': async () => await whileLocked(async () => await send('POST', '/v1/integrations', { body: { name: fresh() }, to: newest }), newest),

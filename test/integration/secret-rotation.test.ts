@@ -71,7 +71,7 @@ test.each(DRIVERS)('coturn %s: the secret is replaced under a call that loses no
   expect(app.relayHealth().restarts).toBe(restarts)
 })
 
-test('many rotations in a row, and two at once: each proved, one at a time', async () => {
+test('many rotations in a row, and ten at once: each proved, one at a time', async () => {
   const app = await startApp()
   const issued = [await issue(app)]
   for (let i = 0; i < 5; i++) {
@@ -79,8 +79,9 @@ test('many rotations in a row, and two at once: each proved, one at a time', asy
     issued.push(await issue(app))
   }
   for (const one of issued) await allocated(relayPort(app), one)
-  const statuses = (await Promise.all([1, 2, 3].map(async () => await admin(app, 'POST', '/v1/secrets/turn/rotate')))).map(({ status, body }) => [status, body['code']])
-  expect(statuses.sort()).toEqual([[200, undefined], [409, 'rotation-running'], [409, 'rotation-running']])
+  const codes = (await Promise.all(Array.from({ length: 10 }, async () => await admin(app, 'POST', '/v1/secrets/turn/rotate')))).map(({ body }) => body['code'])
+  expect(new Set(codes)).toEqual(new Set([undefined, 'rotation-running']))
+  await allocated(relayPort(app), await issue(app))
 })
 
 test('it is rotated by itself when it is due', async () => {
