@@ -1,10 +1,14 @@
+import { createHash } from 'node:crypto'
 import { DatabaseSync } from 'node:sqlite'
 import { readdirSync, statSync, writeFileSync } from 'node:fs'
 import { expect, onTestFinished, test } from 'vitest'
+import { ApiKeys } from '../../../src/access/api-keys.ts'
+import { Projects } from '../../../src/access/projects.ts'
+import { DEFAULT_PROJECT_SETTINGS } from '../../../src/protocol/project-settings.ts'
 import { restore } from '../../../src/store/backup.ts'
 import { openStore } from '../../../src/store/store.ts'
 import { scratchDirectory } from '../../kit/files.ts'
-import { scratchStore } from '../../kit/store.ts'
+import { ALL_MIGRATIONS, scratchStore } from '../../kit/store.ts'
 
 const FIRST = { name: 'first', sql: 'CREATE TABLE things (id INTEGER PRIMARY KEY, name TEXT NOT NULL) STRICT' }
 const SECOND = { name: 'second', sql: 'ALTER TABLE things ADD COLUMN colour TEXT' }
@@ -68,6 +72,22 @@ test('what is no backup is not put back', () => {
   writeFileSync(`${directory}/text`, 'no database at all, but long enough to be looked at')
   new DatabaseSync(`${directory}/foreign.db`).exec('CREATE TABLE a (b)')
   for (const name of ['missing', 'text', 'foreign.db']) expect(() => restore(`${directory}/${name}`, scratchDirectory()), name).toThrow(expect.objectContaining({ code: 'store-damaged' }))
+})
+
+test('a database of version 0.1 is brought forward: its keys, its secret and its project go on', () => {
+  const directory = scratchDirectory()
+  const of01 = ALL_MIGRATIONS.filter(({ name }) => name === 'access: projects and keys' || name === 'credentials: secrets')
+  const old = openStore(`${directory}/turnpike.db`, of01)
+  const text = 'tpk_0123456789ab_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA'
+  old.run("INSERT INTO projects (id, created_at) VALUES ('default', 1)")
+  old.run('INSERT INTO api_keys (id, project, digest, created_at) VALUES (?, ?, ?, 1)', '0123456789ab', 'default', createHash('sha256').update(text).digest())
+  old.run("INSERT INTO turn_secrets (secret, created_at) VALUES ('the-secret-of-before', 1)")
+  old.close()
+  const store = scratchStore(directory)
+  expect(new ApiKeys(store, {}, () => 2).callerOf(text)).toEqual({ kind: 'project', project: 'default', keyId: '0123456789ab', scopes: ['turn:issue', 'turn:revoke', 'rooms:token', 'rooms:admin', 'usage:read'], publishable: false })
+  expect(store.all('SELECT secret, state, integration FROM turn_secrets')).toEqual([{ secret: 'the-secret-of-before', state: 'current', integration: null }])
+  expect(new Projects(store, {}, () => 2).require('default').settings).toEqual(DEFAULT_PROJECT_SETTINGS)
+  expect(readdirSync(`${directory}/backups`)).toHaveLength(1)
 })
 
 test('the audit log takes no change and no deletion, not even from us', () => {
