@@ -5,6 +5,7 @@ import type { FastifySchema } from 'fastify'
 import type { TSchema } from 'typebox'
 import type { ErrorCode } from '../protocol/errors.ts'
 import type { App } from './app-type.ts'
+import { EXAMPLES } from './examples.ts'
 import { publicProblems, WITH_BODY } from './schemas.ts'
 
 const DESCRIPTION = [
@@ -43,7 +44,7 @@ export async function describeApi (app: App, version: string): Promise<void> {
       },
       tags: TAGS,
     },
-    transform: ({ schema, url, route }) => ({ schema: withWords(route.method === 'GET' || route.method === 'OPTIONS' ? schema : withBodyProblems(schema)), url }),
+    transform: ({ schema, url, route }) => ({ schema: withWords(route.method === 'GET' || route.method === 'OPTIONS' ? schema : withBodyProblems(schema), EXAMPLES[`${String(route.method)} ${url}`]), url }),
     // Named as they are, and not def-0.
     refResolver: { buildLocalReference: (json, _base, _fragment, i) => (typeof json['$id'] === 'string' ? json['$id'] : `def-${i}`) },
   })
@@ -76,7 +77,8 @@ function codesOf (answer: TSchema): ErrorCode[] {
 
 const WORDS: Readonly<Record<string, string>> = { 200: 'Done.', 201: 'Made.', 204: 'Done; there is no more to say.', 503: 'Not ready, and why.' }
 
-function withWords (schema: FastifySchema | undefined): FastifySchema {
-  const response = Object.entries((schema?.response ?? {}) as Record<string, { description?: string }>)
-  return { ...schema, response: Object.fromEntries(response.map(([status, answer]) => [status, { description: WORDS[status] ?? '', ...answer }])) }
+function withWords (schema: FastifySchema | undefined, example: unknown): FastifySchema {
+  const response = Object.entries((schema?.response ?? {}) as Record<string, { description?: string, content?: object }>)
+  const shows = (status: string, { content }: { content?: object }): object => (status.startsWith('2') && content === undefined && example !== undefined ? { examples: [example] } : {})
+  return { ...schema, response: Object.fromEntries(response.map(([status, answer]) => [status, { description: WORDS[status] ?? '', ...answer, ...shows(status, answer) }])) }
 }

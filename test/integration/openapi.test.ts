@@ -3,6 +3,8 @@ import { execFileSync } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
 import openapiTypescript, { astToString } from 'openapi-typescript'
+import type { TSchema } from 'typebox'
+import Value from 'typebox/value'
 import { beforeAll, expect, test } from 'vitest'
 import { startApp, type TestApp } from '../kit/app.ts'
 import { cleanUpAfterFile } from '../kit/cleanup.ts'
@@ -10,7 +12,7 @@ import { COTURN_IMAGE, requireDocker } from '../kit/docker.ts'
 import { until } from '../kit/files.ts'
 import { issue } from '../kit/turn.ts'
 
-type Operation = { summary?: string, tags?: string[], security?: object[], requestBody?: { content: Record<string, unknown> }, responses: Record<string, { description: string, content?: Record<string, { examples?: object }> }> }
+type Operation = { summary?: string, tags?: string[], security?: object[], requestBody?: { content: Record<string, unknown> }, responses: Record<string, { description: string, content?: Record<string, { schema: TSchema, example?: unknown, examples?: object }> }> }
 type Sent = { status: number, body: string }
 type Request = { path?: string, body?: unknown, headers?: Record<string, string>, key?: string | null, to?: TestApp }
 
@@ -254,10 +256,15 @@ test('every route answers every status that it documents, and every refusal is a
   expect(walked).toBeGreaterThan(250)
 }, 300_000)
 
-test('every operation says what it is, who may call it, and shows an example of each refusal', () => {
+test('every operation says what it is, who may call it, and shows an example of every answer, which is of its schema', () => {
   for (const { id, operation } of operations) {
     expect([id, typeof operation.summary, operation.tags?.length, Array.isArray(operation.security)]).toEqual([id, 'string', 1, true])
     for (const [status, { description, content }] of Object.entries(operation.responses)) {
+      const answer = content?.['application/json']
+      if (status.startsWith('2') && answer !== undefined) {
+        expect(answer.example, `${id} ${status}`).toBeDefined()
+        expect(Value.Errors(answer.schema, answer.example).map(({ instancePath, message }) => `${instancePath} ${message}`), `${id} ${status}`).toEqual([])
+      }
       if (Number(status) < 400 || id === 'GET /readyz') continue
       expect(description, `${id} ${status}`).toMatch(/^[a-z-]+: /)
       expect(Object.keys(content?.['application/problem+json']?.examples ?? {}).length, `${id} ${status}`).toBeGreaterThan(0)

@@ -19,13 +19,14 @@ const Entry = Type.Object({
   request: Type.String({ description: 'The id of the request, found again in the log.' }),
 })
 
+const EXAMPLE = { entries: [{ id: 7, at: 1795291167, actor: 'admin:admin', address: '198.51.100.7', action: 'key.create', project: 'shop', target: '0123456789ab', detail: { name: 'backend' }, request: 'Jq1yH8xYc0aP' }], next: null }
 const schema = {
   summary: 'The audit log',
   description: 'Every change through this API: who, from where, when, to what; no secret is in it. Issuing credentials and tokens is counted (GET /v1/usage), not listed here. With Accept: application/x-ndjson all of it comes as one JSON object to a line.',
   tags: ['Audit'],
   security: [{ key: [] }],
   querystring: Type.Object({ project: Type.Optional(Type.String({ maxLength: 64, description: 'Of one project only.' })), ...PAGE_QUERY }, { additionalProperties: false }),
-  response: { 200: { description: 'A page, or everything', content: { 'application/json': { schema: Type.Object({ entries: Type.Array(Entry), next: NEXT }) }, 'application/x-ndjson': { schema: Type.String() } } }, ...problems('invalid-request') },
+  response: { 200: { description: 'A page, or everything', content: { 'application/json': { schema: Type.Object({ entries: Type.Array(Entry), next: NEXT }), example: EXAMPLE }, 'application/x-ndjson': { schema: Type.String() } } }, ...problems('invalid-request') },
 }
 
 export function serveAudit (app: App, { access }: { access: Pick<Access, 'audit'> }): void {

@@ -28,14 +28,6 @@ const Answer = Type.Object({
   expiresAt: Type.Integer({ description: 'Unix seconds.' }),
   ttl: Type.Integer({ description: 'Seconds.' }),
   label: Type.Optional(Type.String()),
-}, {
-  examples: [{
-    iceServers: [{ urls: ['stun:turn.example:3478'] }, { urls: ['turn:turn.example:3478?transport=udp', 'turn:turn.example:3478?transport=tcp'], username: '1795291167:default.alice.0123456789ab', credential: 'MTIzNDU2Nzg5MDEyMzQ1Njc4OTA=' }],
-    username: '1795291167:default.alice.0123456789ab',
-    credential: 'MTIzNDU2Nzg5MDEyMzQ1Njc4OTA=',
-    expiresAt: 1795291167,
-    ttl: 3600,
-  }],
 })
 
 const schema = {

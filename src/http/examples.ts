@@ -1,0 +1,74 @@
+/** An example of each answer that goes well, by route: what a reader of the reference sees before the schema. */
+
+const AT = 1795291167
+const USERNAME = `${AT}:default.alice.0123456789ab`
+const CREDENTIAL = 'MTIzNDU2Nzg5MDEyMzQ1Njc4OTA='
+const TURN = ['turn:turn.example:3478?transport=udp', 'turn:turn.example:3478?transport=tcp', 'turns:turn.example:5349?transport=tcp']
+const ICE_SERVERS = [{ urls: ['stun:turn.example:3478'] }, { urls: TURN, username: USERNAME, credential: CREDENTIAL }]
+const ISSUED = { iceServers: ICE_SERVERS, username: USERNAME, credential: CREDENTIAL, expiresAt: AT, ttl: 3600 }
+const TURN_REST = { username: USERNAME, password: CREDENTIAL, ttl: 3600, uris: TURN }
+const SETTINGS = {
+  enabled: true,
+  ttl: { default: null, min: null, max: 7200 },
+  expiry: 'hard',
+  transports: ['udp', 'tcp', 'tls'],
+  regions: [],
+  origins: ['https://shop.example'],
+  publishableKeys: false,
+  forms: ['turn-rest'],
+  dialects: [],
+  quotas: { allocationsPerUser: 8, allocations: null, bytesPerDay: null, bytesPerMonth: 100_000_000_000, credentialsPerMinute: null, requestsPerMinute: null, peers: null, rooms: null },
+  quotaAction: 'disable',
+  webhook: 'https://shop.example/hooks/turnpike',
+}
+const PROJECT = { id: 'shop', createdAt: AT, managed: false, accountSid: 'AC0123456789abcdef0123456789abcdef', settings: SETTINGS }
+const KEY = { id: '0123456789ab', project: 'shop', name: 'backend', kind: 'secret', scopes: ['turn:issue'], createdAt: AT, expiresAt: null, lastUsedAt: AT }
+const NEW_KEY = { ...KEY, lastUsedAt: null, key: 'tpk_0123456789ab_…' }
+const QUOTA = { quota: 'bytesPerMonth', limit: 100_000_000_000, used: 12_345_678, resetsAt: AT }
+const SECRETS = { secrets: [{ id: 2, state: 'current', createdAt: AT, retiresAt: null }, { id: 1, state: 'old', createdAt: AT - 2_592_000, retiresAt: AT + 86_400 }] }
+const INTEGRATION = { name: 'synapse', createdAt: AT, previousRetiresAt: null }
+const NEW_INTEGRATION = { ...INTEGRATION, secret: '…', snippets: { synapse: 'turn_uris: …' } }
+const REVOKED = { allocationsClosed: 2, until: AT }
+const RELAY = { id: 'turnpike', state: 'healthy', ready: true, reason: '' }
+
+/** By method and path, as Fastify writes it. */
+export const EXAMPLES: Readonly<Record<string, unknown>> = {
+  'GET /healthz': { status: 'ok' },
+  'GET /readyz': { ready: true, relay: { ready: true, state: 'healthy' }, store: { ready: true } },
+  'POST /v1/turn/credentials': ISSUED,
+  'DELETE /v1/turn/credentials': REVOKED,
+  'DELETE /v1/turn/credentials/:user': REVOKED,
+  'GET /v1/turn/revocations': { revocations: [{ kind: 'user', subject: 'alice', since: AT - 60, until: AT }], next: null },
+  'GET /v1/turn/allocations': { allocations: [{ id: '001000000000000001', project: 'shop', user: 'alice', key: '0123456789ab', relay: 'turnpike', transport: 'udp', clientAddress: '198.51.100.7:50000', since: AT - 60, credentialExpiresAt: AT, bytesFromClient: 2_500_000, bytesToClient: 1_000_000 }], next: null },
+  'DELETE /v1/turn/allocations/:id': { allocationsClosed: 1 },
+  'POST /v1/rooms/:room/tokens': { token: 'eyJ…', tokenId: 'Jq1yH8xYc0aP', url: 'wss://turnpike.example/v1/signal', expiresAt: AT },
+  'GET /v1/usage': { from: AT - 2_592_000, to: AT, usage: [{ name: '2026-11-21', bytesFromClient: 12_345_678, bytesToClient: 23_456_789, packetsFromClient: 12_345, packetsToClient: 23_456, allocations: 42, credentials: 57 }], quotas: [QUOTA], next: null },
+  'GET /v1/projects': { projects: [PROJECT], next: null },
+  'POST /v1/projects': PROJECT,
+  'GET /v1/projects/:project': { ...PROJECT, quotas: [{ ...QUOTA, period: '2026-11' }] },
+  'PATCH /v1/projects/:project': PROJECT,
+  'GET /v1/projects/:project/webhook-secret': { secret: 'whsec_…' },
+  'POST /v1/projects/:project/webhook-secret/rotate': { secret: 'whsec_…' },
+  'GET /v1/projects/:project/keys': { keys: [KEY], next: null },
+  'POST /v1/projects/:project/keys': NEW_KEY,
+  'POST /v1/projects/:project/keys/:key/rotate': NEW_KEY,
+  'DELETE /v1/projects/:project/keys/:key': { allocationsClosed: 2 },
+  'GET /v1/secrets/turn': SECRETS,
+  'POST /v1/secrets/turn/rotate': SECRETS,
+  'POST /v1/secrets/signing/rotate': { keyId: '89abcdef' },
+  'GET /v1/integrations': { integrations: [INTEGRATION] },
+  'POST /v1/integrations': NEW_INTEGRATION,
+  'POST /v1/integrations/:name/rotate': NEW_INTEGRATION,
+  'GET /v1/relays': { relays: [RELAY] },
+  'GET /turn': { ...TURN_REST, credential: CREDENTIAL, expiresAt: AT, iceServers: ICE_SERVERS },
+  'POST /turn': { ...TURN_REST, credential: CREDENTIAL, expiresAt: AT, iceServers: ICE_SERVERS },
+  'GET /ice': { iceServers: ICE_SERVERS, iceTransportPolicy: 'all' },
+  'POST /2010-04-01/Accounts/:account/Tokens.json': { ttl: '3600', password: CREDENTIAL, username: USERNAME, account_sid: PROJECT.accountSid, ice_servers: [{ url: TURN[0], urls: TURN[0], username: USERNAME, credential: CREDENTIAL }], date_created: 'Sat, 21 Nov 2026 17:00:00 +0000', date_updated: 'Sat, 21 Nov 2026 17:00:00 +0000' },
+  'POST /v1/turn/keys/:key/credentials/generate-ice-servers': { iceServers: ICE_SERVERS },
+  'POST /v1/turn/keys/:key/credentials/generate': { iceServers: { urls: ['stun:turn.example:3478', ...TURN], username: USERNAME, credential: CREDENTIAL } },
+  'GET /api/v1/turn/credentials': [{ urls: 'stun:turn.example:3478' }, { urls: TURN[0], username: USERNAME, credential: CREDENTIAL }],
+  'POST /api/v1/turn/credential': { username: USERNAME, password: CREDENTIAL, expiryInSeconds: 3600, label: 'alice', apiKey: 'tpc_…' },
+  'GET /_matrix/client/v3/voip/turnServer': TURN_REST,
+  'GET /_matrix/client/r0/voip/turnServer': TURN_REST,
+  'POST /call/:room/token': { token: 'eyJ…', url: 'wss://turnpike.example/v1/signal', expiresAt: AT },
+}
