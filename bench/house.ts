@@ -30,6 +30,7 @@ export async function startHouse (env: Record<string, string> = {}, fill: (store
     limits: config.credentials,
     rotateDays: 0,
     fixedSecret: undefined,
+    isKeyAlive: keyId => access.isKeyAlive(keyId),
     settingsOf: project => access.projects.require(project).settings,
     requireAllowance: project => usage.requireAllowance(project),
     relays: () => [{ host: 'turn.example', port: 3478, tlsPort: 5349 }],

@@ -57,7 +57,7 @@ export function createApp (config: Config, world: World): App {
   metrics.set('turnpike_build_info', { version: world.version, node: process.versions.node }, 1)
 
   const access = createAccess({ store, metrics, config, log, nowSeconds })
-  const usage = createUsage({ store, metrics, log, nowSeconds, settingsOf: project => access.projects.get(project)?.settings ?? null, webhookSecretOf: project => access.projects.webhookSecret(project) })
+  const usage = createUsage({ store, metrics, log, nowSeconds, settingsOf: project => access.projects.get(project)?.settings ?? null, webhookSecretOf: project => (access.projects.get(project) === undefined ? null : access.projects.webhookSecret(project)) })
   const credentials = createCredentials({
     store,
     metrics,
@@ -66,6 +66,7 @@ export function createApp (config: Config, world: World): App {
     limits: config.credentials,
     rotateDays: config.secrets.turnRotateDays,
     fixedSecret: config.relay.driver === 'external' ? config.relay.secret : undefined,
+    isKeyAlive: keyId => access.isKeyAlive(keyId),
     settingsOf: project => access.projects.require(project).settings,
     requireAllowance: project => usage.requireAllowance(project),
     relays: () => relay.endpoints(),

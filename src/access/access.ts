@@ -29,6 +29,8 @@ export type Access = Part & {
   callerFor (authorization: string | undefined): Caller
   /** The same for a key that stands elsewhere than in the header. */
   callerOf (key: string): Caller
+  /** Is there such an API key, whatever it may do? */
+  isKeyAlive (keyId: string): boolean
   projects: Pick<Projects, 'get' | 'require' | 'list' | 'create' | 'update' | 'delete' | 'webhookSecret' | 'renewWebhookSecret'>
   keys: Pick<ApiKeys, 'make' | 'list' | 'require' | 'rotate' | 'revoke'>
   audit: Pick<Audit, 'record' | 'list'>
@@ -40,8 +42,8 @@ export type Access = Part & {
   issueCallToken (request: Pick<RoomTokenRequest, 'room' | 'peer' | 'metadata'>): IssuedToken
   /** Throws token-invalid or token-expired. */
   checkRoomToken (token: string): Grant
-  /** The token with this id can no longer be used for joining. */
-  revokeRoomToken (tokenId: string): void
+  /** The token with this id can no longer be used for joining; of one project only, where one is named. */
+  revokeRoomToken (project: string | null, tokenId: string): void
   /** New tokens are signed with a new key; those of the key before stay valid, those of older ones do not. Returns its id. */
   rotateSigningKey (): { keyId: string }
 }
@@ -57,24 +59,15 @@ export function createAccess ({ store, metrics, config, log, nowSeconds }: Acces
   let flushing: NodeJS.Timeout | undefined
 
   const audit = new Audit(store, nowSeconds)
-  const change: Access['change'] = (entryOf, work) => {
-    try {
-      return store.transaction(() => {
-        const result = work()
-        audit.record(entryOf(result))
-        return result
-      })
-    } catch (error) {
-      // What is remembered may be of a change that was taken back.
-      projects.read()
-      keys.forget()
-      desk.read()
-      throw error
-    }
+  const readAgain = (): void => {
+    projects.read()
+    keys.forget()
+    desk.read()
   }
   const flush = (): void => {
     try {
       keys.flushUse()
+      desk.sweep()
     } catch (error) {
       log.debug({ reason: (error as Error).message }, 'when keys were last used could not be written down; tried again')
     }
@@ -90,15 +83,30 @@ export function createAccess ({ store, metrics, config, log, nowSeconds }: Acces
     lendAdminKey: () => keys.lendAdmin(),
     callerFor: authorization => keys.callerFor(authorization),
     callerOf: key => keys.callerOf(key),
+    isKeyAlive: keyId => keys.isAlive(keyId),
     projects: withKeysForgotten(projects, keys),
     keys,
     audit,
-    change,
+    change: (entryOf, work) => changeAudited(store, audit, entryOf, work, readAgain),
     issueRoomToken: (project, request, keyId) => desk.issue(project, request, keyId),
     issueCallToken: request => desk.issue(CALL_PROJECT, { ...request, ...CALL_TOKEN }, null),
     checkRoomToken: token => desk.check(token),
-    revokeRoomToken: tokenId => desk.revoke(tokenId),
+    revokeRoomToken: (project, tokenId) => desk.revoke(project, tokenId),
     rotateSigningKey: () => desk.rotateSigningKey(),
+  }
+}
+
+function changeAudited<T> (store: Store, audit: Audit, entryOf: (result: T) => AuditEntry, work: () => T, readAgain: () => void): T {
+  try {
+    return store.transaction(() => {
+      const result = work()
+      audit.record(entryOf(result))
+      return result
+    })
+  } catch (error) {
+    // What is remembered may be of a change that was taken back.
+    readAgain()
+    throw error
   }
 }
 

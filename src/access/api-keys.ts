@@ -17,6 +17,8 @@ type Verdict = { caller: Caller, expiresAt: number | null }
 /** Verdicts that are remembered, so that the hot path does not hash; only right keys are, so nobody can fill it with wrong ones. */
 const MOST_REMEMBERED = 1000
 const LONGEST_KEY = 512
+/** The id of keys that a setting fixes. */
+const FIXED = 'fixed'
 const NOBODY = Buffer.alloc(32)
 
 export class ApiKeys {
@@ -29,8 +31,8 @@ export class ApiKeys {
   constructor (store: Store, config: Pick<Config, 'adminKey' | 'apiKey'>, nowSeconds: () => number) {
     this.#store = store
     this.#nowSeconds = nowSeconds
-    if (config.adminKey !== undefined) this.#fixed.push({ digest: digestOf(config.adminKey), caller: { kind: 'admin', keyId: 'fixed' } })
-    if (config.apiKey !== undefined) this.#fixed.push({ digest: digestOf(config.apiKey), caller: { kind: 'project', project: DEFAULT_PROJECT, keyId: 'fixed', scopes: SCOPES, publishable: false } })
+    if (config.adminKey !== undefined) this.#fixed.push({ digest: digestOf(config.adminKey), caller: { kind: 'admin', keyId: FIXED } })
+    if (config.apiKey !== undefined) this.#fixed.push({ digest: digestOf(config.apiKey), caller: { kind: 'project', project: DEFAULT_PROJECT, keyId: FIXED, scopes: SCOPES, publishable: false } })
   }
 
   /** Makes what a first start needs. Returns the keys in plain text, null for each that exists already or is fixed by a setting. */
@@ -60,7 +62,7 @@ export class ApiKeys {
   /** Throws not-found, also for a key of another project. */
   require (project: string, id: string): ApiKey {
     const row = findApiKey(this.#store, id)
-    if (row === undefined || row.project !== project) throw new TurnpikeError('not-found', `the project has no key ${id.slice(0, 32)}`)
+    if (row === undefined || row.project !== project) throw new TurnpikeError('not-found', /^[0-9a-f]{12}$/.test(id) ? `the project ${project} has no key ${id}` : `the project ${project} has no such key; the id of a key is its middle part, 12 characters of 0-9 and a-f`)
     return this.#toKey(row)
   }
 
@@ -108,6 +110,10 @@ export class ApiKeys {
     const { caller } = verdict
     if (caller.kind === 'project') this.#used.set(caller.keyId, now)
     return caller
+  }
+
+  isAlive (id: string): boolean {
+    return id === FIXED || findApiKey(this.#store, id) !== undefined
   }
 
   /** Writes down when keys were last used; what cannot be written is tried again. */

@@ -8,8 +8,6 @@ import { addProject, deleteProject, listProjects, setProjectSettings, setWebhook
 export const DEFAULT_PROJECT = 'default'
 /** The project of the call page: its rooms never meet an application's. */
 export const CALL_PROJECT = 'call'
-/** What is relayed with names that others make up is counted under this name; nobody may have it. */
-const RESERVED = 'other'
 const MOST_PROJECTS = 10_000
 
 export type Project = {
@@ -68,7 +66,7 @@ export class Projects {
 
   /** Throws invalid-request or project-exists. */
   create (id: string, patch: unknown): Project {
-    if (!isProjectId(id) || id === RESERVED) throw new TurnpikeError('invalid-request', `id ${PROJECT_ID_EXPECTED}, and not ${RESERVED}`, { fields: [{ field: 'id', message: `${PROJECT_ID_EXPECTED}, and not ${RESERVED}` }] })
+    if (!isProjectId(id)) throw new TurnpikeError('invalid-request', `id ${PROJECT_ID_EXPECTED}`, { fields: [{ field: 'id', message: PROJECT_ID_EXPECTED }] })
     if (this.#projects.has(id)) throw new TurnpikeError('project-exists', `there is a project ${id}`)
     if (this.#projects.size >= MOST_PROJECTS) throw new TurnpikeError('project-exists', `there may be ${MOST_PROJECTS} projects`)
     const { stored, settings } = applyPatch({}, patch)

@@ -120,7 +120,7 @@ export function forgetPastTokens (store: Store, nowSeconds: number): void {
 }
 
 export function revokedTokens (store: Store): { id: string, until: number }[] {
-  return store.all('SELECT id, until FROM revoked_tokens')
+  return store.all('SELECT id, until FROM revoked_tokens ORDER BY until')
 }
 
 export function addAudit (store: Store, row: Omit<AuditRow, 'id'>): void {

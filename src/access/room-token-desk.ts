@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto'
 import type { Config } from '../config/schema.ts'
 import type { Metrics } from '../metrics/metrics.ts'
 import { TurnpikeError } from '../protocol/errors.ts'
+import { DEEPEST_METADATA, isNestedDeeper } from '../protocol/frames.ts'
 import type { Store } from '../store/store.ts'
 import type { Projects } from './projects.ts'
 import { addRevokedToken, addSigningKey, findApiKey, forgetOldSigningKeys, forgetPastTokens, revokedTokens, signingKeys } from './records.ts'
@@ -14,6 +15,7 @@ export type DeskNeeds = { store: Store, metrics: Pick<Metrics, 'add'>, projects:
 
 /** The id of a key that is set from outside, and cannot be revoked here. */
 const FIXED = 'fixed'
+const MOST_REVOKED = 100_000
 
 export class RoomTokenDesk {
   readonly #needs: DeskNeeds
@@ -39,6 +41,7 @@ export class RoomTokenDesk {
     const { room, peer, role = null, metadata = {}, ttlSeconds = TOKEN_TTL.fallback, capacity = limits.roomCapacity, takeover = false, permissions: { signal = true, update = true } = {} } = request
     if (!projects.require(project).settings.enabled) throw new TurnpikeError('project-disabled', `the project ${project} is switched off`)
     const wrong = wrongFields(request)
+    if (isNestedDeeper(metadata, DEEPEST_METADATA)) wrong.push({ field: 'metadata', message: `must not be nested deeper than ${DEEPEST_METADATA}` })
     if (wrong.length > 0) throw new TurnpikeError('invalid-request', wrong.map(({ field, message }) => `${field} ${message}`).join('; '), { fields: wrong })
     if (Buffer.byteLength(JSON.stringify(metadata)) > limits.metadataBytes) throw new TurnpikeError('metadata-too-large', `metadata may have ${limits.metadataBytes} bytes as JSON`)
     const expiresAtSeconds = nowSeconds() + ttlSeconds
@@ -52,17 +55,29 @@ export class RoomTokenDesk {
   check (token: string): Grant {
     const { projects, store, nowSeconds } = this.#needs
     const grant = readRoomToken(token, this.#signing.valid(), nowSeconds())
-    if (this.#revoked.has(grant.tokenId)) throw new TurnpikeError('token-invalid', 'it was revoked')
+    if (this.#revoked.has(grant.tokenId) || this.#revoked.has(`${grant.project}/${grant.tokenId}`)) throw new TurnpikeError('token-invalid', 'it was revoked')
     if (projects.get(grant.project)?.settings.enabled !== true) throw new TurnpikeError('token-invalid', 'its project is switched off or gone')
     if (grant.keyId !== null && grant.keyId !== FIXED && findApiKey(store, grant.keyId) === undefined) throw new TurnpikeError('token-invalid', 'the key that asked for it was revoked')
     return grant
   }
 
-  /** Nobody joins with it from now on. Throws store-unwritable. */
-  revoke (tokenId: string): void {
+  /** Nobody joins with it from now on; of one project only, where one is named. Throws store-unwritable, or quota-exceeded. */
+  revoke (project: string | null, tokenId: string): void {
+    const name = project === null ? tokenId : `${project}/${tokenId}`
+    if (this.#revoked.size >= MOST_REVOKED) throw new TurnpikeError('quota-exceeded', `${MOST_REVOKED} room tokens may be revoked at a time`, { retryAfterSeconds: 3600 })
     const until = this.#needs.nowSeconds() + TOKEN_TTL.max
-    addRevokedToken(this.#needs.store, tokenId, until)
-    this.#revoked.set(tokenId, until)
+    addRevokedToken(this.#needs.store, name, until)
+    this.#revoked.set(name, until)
+  }
+
+  /** Forgets those that have expired by themselves. */
+  sweep (): void {
+    const now = this.#needs.nowSeconds()
+    // In the order in which they were revoked, which is that of their ends.
+    const first = this.#revoked.values().next().value
+    if (first === undefined || first >= now) return
+    forgetPastTokens(this.#needs.store, now)
+    this.read()
   }
 
   rotateSigningKey (): { keyId: string } {

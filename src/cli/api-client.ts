@@ -4,6 +4,7 @@
  */
 import { existsSync, readFileSync } from 'node:fs'
 import { setTimeout as wait } from 'node:timers/promises'
+import { UsageError } from './command.ts'
 import { TurnpikeError, errorEntry, ERRORS, type ErrorCode } from '../protocol/errors.ts'
 
 export type ApiRequest = { method: 'GET' | 'POST' | 'PATCH' | 'DELETE', path: string, query?: Record<string, string | undefined>, body?: unknown, accept?: string }
@@ -29,6 +30,7 @@ export type ClientNeeds = {
 /** Throws server-unreachable, data-dir-locked or unauthorized. */
 export async function openClient ({ url, key, dataDir, openHouse }: ClientNeeds): Promise<ApiClient> {
   if (url !== undefined) {
+    if (!/^https?:\/\//.test(url)) throw new UsageError(`--url ${url} does not begin with https:// or http://`)
     if (key === undefined) throw new TurnpikeError('unauthorized', '--url needs a key in TURNPIKE_ADMIN_KEY (or TURNPIKE_API_KEY), or in a file that TURNPIKE_ADMIN_KEY_FILE names')
     return remote(url.replace(/\/+$/, ''), key)
   }
@@ -37,7 +39,9 @@ export async function openClient ({ url, key, dataDir, openHouse }: ClientNeeds)
     if (control !== null && await answers(control)) return remote(control.url, control.key)
     if (!existsSync(`${dataDir}/turnpike.db`)) throw new TurnpikeError('server-unreachable', `there is no server and no database in ${dataDir}`)
     try {
-      return local(openHouse())
+      const house = local(openHouse())
+      process.stderr.write('turnpike: note: no server runs on this data directory; what needs the relay cannot be done\n')
+      return house
     } catch (error) {
       // It may be starting: it holds the directory, and has not said yet where it listens.
       if (!(error instanceof TurnpikeError) || error.code !== 'data-dir-locked' || attempt === TRIES) throw error

@@ -90,8 +90,8 @@ const TURN: Record<string, ApiCommand> = {
     summary: 'Revoke a user, one credential (its whole user name), or with --all everybody.',
     args: ['user?'],
     options: { ...PROJECT, all: flag('all credentials of the project') },
-    request: ({ args, options, switches }) => ({ method: 'DELETE', path: args[0] === undefined ? switches.has('all') ? '/v1/turn/credentials' : usage('credentials revoke needs a user, or --all') : `/v1/turn/credentials/${part(args[0])}`, query: { project: options['project'] } }),
-    show: ({ allocationsClosed, until }) => `revoked until ${time(until)}; ${String(allocationsClosed)} live allocations were cut\n`,
+    request: ({ args, options, switches }) => ({ method: 'DELETE', path: revokedPath(args[0], switches.has('all')), query: { project: options['project'] } }),
+    show: ({ allocationsClosed, until }, { args, options }) => `${args[0] ?? `the project ${options['project'] ?? 'default'}, for which nothing is issued now,`} is revoked until ${time(until)}; ${String(allocationsClosed)} live allocations were cut\n`,
   },
   'credentials revoked': {
     summary: 'List what is revoked.',
@@ -101,7 +101,7 @@ const TURN: Record<string, ApiCommand> = {
     list: 'revocations',
     show: answer => table(['KIND', 'SUBJECT', 'SINCE', 'UNTIL'], rows(answer, 'revocations').map(entry => [entry['kind'], entry['subject'], time(entry['since']), time(entry['until'])])),
   },
-  'credentials lift': { summary: 'Lift a revocation.', args: ['subject'], options: { ...PROJECT, kind: option('user|credential|key|project', 'user where not given') }, request: ({ args, options }) => ({ method: 'DELETE', path: `/v1/turn/revocations/${part(args[0])}`, query: { project: options['project'], kind: options['kind'] } }), show: () => 'lifted\n' },
+  'credentials lift': { summary: 'Lift a revocation.', args: ['subject'], options: { ...PROJECT, kind: option('user|credential|key|project', 'where several have the same name') }, request: ({ args, options }) => ({ method: 'DELETE', path: `/v1/turn/revocations/${part(args[0])}`, query: { project: options['project'], kind: options['kind'] } }), show: () => 'lifted\n' },
   'allocations list': {
     summary: 'List live allocations.',
     args: [],
@@ -132,7 +132,7 @@ const HOUSE: Record<string, ApiCommand> = {
     show: (answer, { options }) => table([(options['by'] ?? 'day').toUpperCase(), 'FROM CLIENTS', 'TO CLIENTS', 'ALLOCATIONS', 'CREDENTIALS'], rows(answer, 'usage').map(group => [group['name'], bytes(group['bytesFromClient']), bytes(group['bytesToClient']), group['allocations'], group['credentials']])),
   },
   'secrets list': { summary: 'The TURN secrets that the relay accepts, without the secrets.', args: [], options: {}, request: () => ({ method: 'GET', path: '/v1/secrets/turn' }), show: showSecrets },
-  'secrets rotate': { summary: 'Replace the TURN secret, or (signing) the key of room tokens. No call notices.', args: ['turn|signing?'], options: {}, request: ({ args }) => ({ method: 'POST', path: `/v1/secrets/${part(args[0] ?? 'turn')}/rotate` }), show: answer => (answer['secrets'] === undefined ? `room tokens are signed with ${String(answer['keyId'])}\n` : showSecrets(answer)) },
+  'secrets rotate': { summary: 'Replace the TURN secret, or (signing) the key of room tokens. No call notices.', args: ['turn|signing?'], options: { overlap: option('seconds', 'in which the old TURN secret is accepted too; 0 after a leak') }, request: ({ args, options }) => ({ method: 'POST', path: `/v1/secrets/${oneOf(args[0] ?? 'turn', ['turn', 'signing'])}/rotate`, ...(args[0] === 'signing' ? {} : { body: { overlap: number(options['overlap']) } }) }), show: answer => (answer['secrets'] === undefined ? `room tokens are signed with ${String(answer['keyId'])}\n` : showSecrets(answer)) },
   'integrations list': { summary: 'Programs that mint TURN credentials by themselves.', args: [], options: {}, request: () => ({ method: 'GET', path: '/v1/integrations' }), show: answer => table(['NAME', 'SECRET MADE', 'OLD ONE UNTIL'], rows(answer, 'integrations').map(one => [one['name'], time(one['createdAt']), time(one['previousRetiresAt'])])) },
   'integrations create': { summary: 'A secret for such a program; it is printed once, with what to paste.', args: ['name'], options: {}, request: ({ args }) => ({ method: 'POST', path: '/v1/integrations', body: { name: args[0] } }), show: showIntegration },
   'integrations rotate': { summary: 'A new secret for it.', args: ['name'], options: { overlap: option('seconds', 'in which the old one works too; 172800 where not given') }, request: ({ args, options }) => ({ method: 'POST', path: `/v1/integrations/${part(args[0])}/rotate`, body: { overlap: number(options['overlap']) } }), show: showIntegration },
@@ -151,6 +151,16 @@ export const API_COMMANDS: Readonly<Record<string, ApiCommand>> = { ...PROJECTS,
 
 function usage (message: string): never {
   throw new UsageError(message)
+}
+
+function oneOf (word: string, words: readonly string[]): string {
+  return words.includes(word) ? word : usage(`${JSON.stringify(word)} is none of ${words.join(', ')}`)
+}
+
+function revokedPath (user: string | undefined, all: boolean): string {
+  if (all && user !== undefined) return usage('credentials revoke takes a user, or --all, and not both')
+  if (all) return '/v1/turn/credentials'
+  return user === undefined ? usage('credentials revoke needs a user, or --all') : `/v1/turn/credentials/${part(user)}`
 }
 
 /** `quotas.bytesPerDay=5` → { quotas: { bytesPerDay: 5 } }; values are JSON where they read as such, text otherwise. */

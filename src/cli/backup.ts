@@ -1,5 +1,5 @@
 /** `turnpike backup` and `turnpike restore`. */
-import { closeSync, fsyncSync, openSync, writeSync } from 'node:fs'
+import { closeSync, existsSync, fsyncSync, openSync, rmSync, writeFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { ERRORS, TurnpikeError } from '../protocol/errors.ts'
 import { sendOk } from './api-client.ts'
@@ -9,6 +9,8 @@ import { loadOrComplain } from './settings.ts'
 
 export async function backUp (input: Input, world: World): Promise<number> {
   const file = resolve(input.args[0] ?? '')
+  // Asked before the server is: a backup that was refused here is none that was made.
+  if (existsSync(file)) throw new TurnpikeError('file-unusable', `${file} is there already`)
   const client = await clientFor(input, world)
   if (client === null) return ERRORS['config-invalid'].exit
   try {
@@ -25,6 +27,7 @@ export async function backUp (input: Input, world: World): Promise<number> {
 export async function putBack ({ args: [named = ''] }: Input, { env }: World): Promise<number> {
   const loaded = loadOrComplain(env)
   if (loaded === null) return ERRORS['config-invalid'].exit
+  if (!existsSync(resolve(named))) throw new TurnpikeError('file-unusable', `there is no file ${resolve(named)}`)
   const { restoreBackup } = await import('../app.ts')
   const kept = restoreBackup(resolve(named), loaded.config.dataDir)
   process.stdout.write(`restored into ${loaded.config.dataDir}\n${kept === null ? '' : `what was there is kept: ${kept}\n`}`)
@@ -33,12 +36,15 @@ export async function putBack ({ args: [named = ''] }: Input, { env }: World): P
 
 /** For its owner alone, and never over a file that is there. */
 function writeNew (file: string, body: Buffer): void {
+  let descriptor: number | null = null
   try {
-    const descriptor = openSync(file, 'wx', 0o600)
-    writeSync(descriptor, body)
+    descriptor = openSync(file, 'wx', 0o600)
+    writeFileSync(descriptor, body)
     fsyncSync(descriptor)
     closeSync(descriptor)
   } catch (error) {
-    throw new TurnpikeError('data-dir-unwritable', `${file}: ${(error as Error).message}`, { cause: error })
+    // Half a backup is none.
+    if (descriptor !== null) rmSync(file, { force: true })
+    throw new TurnpikeError('file-unusable', (error as Error).message, { cause: error })
   }
 }

@@ -28,16 +28,17 @@ function allCommands (): Commands {
 export async function runCommand (args: readonly string[]): Promise<number> {
   const node = Number(process.versions.node.split('.')[0])
   if (node < 24) throw new TurnpikeError('node-too-old', `this is Node.js ${process.versions.node}; expected 24 or newer`)
-  const words = args.length === 0 ? ['help'] : args.map((arg, i) => (i === 0 || arg === '--help' || arg === '-h' ? ALIASES.get(arg) ?? arg : arg))
+  const words = args.length === 0 ? ['help'] : args.map((arg, i) => (i === 0 ? ALIASES.get(arg) ?? arg : arg))
   const commands = allCommands()
   const [first = '', second = ''] = words
   const name = Object.hasOwn(commands, `${first} ${second}`) ? `${first} ${second}` : first
   const rest = words.slice(name.split(' ').length)
-  if (!Object.hasOwn(commands, name)) return complain(name, Object.keys(commands).some(known => known.startsWith(`${name} `)) ? `${name} what?` : `there is no command ${JSON.stringify(name)}`)
-  if (rest.includes('help')) {
-    process.stdout.write(helpOf(name, commands))
+  const isGroup = Object.keys(commands).some(known => known.startsWith(`${name} `))
+  if (rest.includes('--help') || rest.includes('-h') || (name === 'help' && rest.length > 0)) {
+    process.stdout.write(helpOf(name === 'help' ? rest.join(' ') : name, commands))
     return 0
   }
+  if (!Object.hasOwn(commands, name)) return complain(name, isGroup && second === '' ? `${name} what?` : `there is no command ${JSON.stringify(isGroup ? `${name} ${second}` : name)}`)
   try {
     return await run(name, readInput(commands[name] as Command, rest), { env: process.env, version: readVersion(), commands })
   } catch (error) {

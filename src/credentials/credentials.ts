@@ -3,14 +3,15 @@ import { randomBytes } from 'node:crypto'
 import type { Config } from '../config/schema.ts'
 import type { Log, Part } from '../lifecycle.ts'
 import type { Metrics } from '../metrics/metrics.ts'
-import { TurnpikeError, type FieldError } from '../protocol/errors.ts'
+import { isTurnpikeError, TurnpikeError, type FieldError } from '../protocol/errors.ts'
 import type { IceServer } from '../protocol/frames.ts'
 import type { IceTransport, ProjectSettings } from '../protocol/project-settings.ts'
 import type { Store } from '../store/store.ts'
 import { iceServersOf, stunUrls, turnUrls, type RelayEndpoint } from './ice-servers.ts'
 import { migrations } from './records.ts'
 import { Revocations, type Bearer, type Revocation } from './revocations.ts'
-import { Secrets, type Integration, type SecretInfo } from './secrets.ts'
+import { Secrets, type Integration, type SecretInfo, type Write } from './secrets.ts'
+import { TtlBounds } from './ttl-bounds.ts'
 
 export { migrations }
 export type { Integration, RelayEndpoint, Revocation, SecretInfo }
@@ -34,6 +35,8 @@ export type CredentialsNeeds = {
   limits: Config['credentials']
   rotateDays: number
   fixedSecret: string | undefined
+  /** Is there still such an API key? */
+  isKeyAlive: (keyId: string) => boolean
   /** Throws not-found. */
   settingsOf: (project: string) => ProjectSettings
   /** Counts an issue for the quotas. Throws quota-exceeded. */
@@ -54,10 +57,10 @@ export type Credentials = Part & {
   issue (request: CredentialRequest): IssuedCredential
   /** The same for a peer in a room, whatever its id looks like; null while no relay is ready or nothing may be issued to it. */
   issueFor (peer: { project: string, peer: string, keyId: string | null }): { iceServers: IceServer[], expiresAtSeconds: number } | null
-  /** No re-issue, live allocations cut, and cut again whatever begins with such a credential until the last has expired. */
-  revoke (project: string, target: RevokeTarget): Promise<{ allocationsClosed: number, until: number }>
+  /** No re-issue, live allocations cut, and cut again whatever begins with such a credential until none can live any more. `write` does it, with what goes with it. */
+  revoke (project: string, target: RevokeTarget, write: Write): Promise<{ allocationsClosed: number, until: number }>
   revocations (project: string): Revocation[]
-  liftRevocation (project: string, target: RevokeTarget): void
+  liftRevocation (project: string, target: RevokeTarget, write: Write): void
   /** Why an allocation must not live, in a word, or null. */
   reasonToCut (bearer: Bearer & { username: string, expiresAtSeconds: number | null }): 'revoked' | 'expired' | 'project-disabled' | null
   /** The secrets that coturn is to accept, the current one first. */
@@ -71,6 +74,8 @@ export type Credentials = Part & {
 const ID = /^[A-Za-z0-9_-]{1,64}$/
 const EXPECTED_ID = 'must be 1 to 64 characters out of A-Z, a-z, 0-9, _ and -; use an opaque id, not a name or an address'
 const OTHER = 'other'
+/** Stands in a user name where no key issued it: ours have three parts always, so that what others make up is hardly taken for one. */
+const NO_KEY = '0'
 const RETRY_AFTER_SECONDS = 2
 const TICK_MS = 1000
 const DAY_SECONDS = 86_400
@@ -84,11 +89,13 @@ class Office implements Credentials {
   readonly secrets: Secrets
   readonly #needs: CredentialsNeeds
   readonly #revocations: Revocations
+  readonly #bounds: TtlBounds
   #ticking: NodeJS.Timeout | undefined
 
   constructor (needs: CredentialsNeeds) {
     this.#needs = needs
-    this.secrets = new Secrets({ ...needs, longestTtlSeconds: needs.limits.maxTtlSeconds })
+    this.#bounds = new TtlBounds(needs.store, needs.limits.maxTtlSeconds, needs.nowSeconds)
+    this.secrets = new Secrets({ ...needs, longestTtlSeconds: () => this.#bounds.longest() })
     this.#revocations = new Revocations(needs.store, needs.nowSeconds)
   }
 
@@ -113,13 +120,15 @@ class Office implements Credentials {
     const { stun, turn } = urlsFor(this.#needs, request.transports ?? settings.transports)
     this.#needs.requireAllowance(project)
     const expiresAtSeconds = nowSeconds() + ttlSeconds
-    const login = this.secrets.mint(expiresAtSeconds, keyId === null ? `${project}.${user}` : `${project}.${user}.${keyId}`)
+    const login = this.secrets.mint(expiresAtSeconds, `${project}.${user}.${keyId ?? NO_KEY}`)
     metrics.add('turnpike_credentials_issued_total', { project })
     return { iceServers: iceServersOf(policy === 'relay' ? [] : stun, turn, login), username: login.username, credential: login.password, user, ttlSeconds, expiresAtSeconds }
   }
 
   issueFor ({ project, peer, keyId }: { project: string, peer: string, keyId: string | null }): ReturnType<Credentials['issueFor']> {
     try {
+      // A peer may stay longer in its room than the key that asked for its token stays a key.
+      if (keyId !== null && !this.#needs.isKeyAlive(keyId)) throw new TurnpikeError('user-revoked', 'the key that asked for its room token is gone')
       return this.issue({ project, keyId, ...(ID.test(peer) ? { user: peer } : {}) })
     } catch (error) {
       this.#needs.log.debug({ project, reason: (error as Error).message }, 'a peer joins without ICE servers')
@@ -127,14 +136,15 @@ class Office implements Credentials {
     }
   }
 
-  async revoke (project: string, { kind, subject }: RevokeTarget): Promise<{ allocationsClosed: number, until: number }> {
-    const { limits, nowSeconds, cut } = this.#needs
-    const longest = nowSeconds() + limits.maxTtlSeconds
+  async revoke (project: string, { kind, subject }: RevokeTarget, write: Write): Promise<{ allocationsClosed: number, until: number }> {
+    const { nowSeconds, cut } = this.#needs
+    const longest = nowSeconds() + this.#bounds.longest()
     const until = kind === 'credential' ? endOf(subject, longest) : longest
     let failure: unknown
     try {
-      this.#revocations.add(kind, project, subject, until)
+      this.#revocations.add(kind, project, subject, until, write)
     } catch (error) {
+      if (!isTurnpikeError(error) || error.code !== 'store-unwritable') throw error
       failure = error
     }
     const allocationsClosed = await cut(bearer => bearer.project === project && matches(bearer, kind, subject), 'revoked')
@@ -146,8 +156,8 @@ class Office implements Credentials {
     return this.#revocations.list(project)
   }
 
-  liftRevocation (project: string, { kind, subject }: RevokeTarget): void {
-    this.#revocations.lift(kind, project, subject)
+  liftRevocation (project: string, { kind, subject }: RevokeTarget, write: Write): void {
+    this.#revocations.lift(kind, project, subject, write)
   }
 
   reasonToCut (bearer: Parameters<Credentials['reasonToCut']>[0]): ReturnType<Credentials['reasonToCut']> {
@@ -170,11 +180,12 @@ class Office implements Credentials {
 
   #tick (): void {
     const { log, rotateDays, fixedSecret, nowSeconds, relays } = this.#needs
-    try {
-      this.secrets.retire()
-      this.#revocations.sweep()
-    } catch (error) {
-      log.debug({ reason: (error as Error).message }, 'what has expired could not be taken away; tried again')
+    for (const tend of [() => this.secrets.settle(), () => this.secrets.retire(), () => this.#revocations.sweep(), () => this.#bounds.note()]) {
+      try {
+        tend()
+      } catch (error) {
+        log.debug({ reason: (error as Error).message }, 'what has expired could not be taken away; tried again')
+      }
     }
     if (fixedSecret !== undefined || relays().length === 0) return
     const isDue = rotateDays > 0 && nowSeconds() - this.secrets.since() >= rotateDays * DAY_SECONDS
@@ -191,16 +202,16 @@ function urlsFor ({ relays, relayDown }: Pick<CredentialsNeeds, 'relays' | 'rela
   return { stun: stunUrls(endpoints), turn }
 }
 
-type TtlBounds = { fallback: number, min: number, max: number }
+type TtlRange = { fallback: number, min: number, max: number }
 
 /** A project narrows what the server allows, and never widens it. */
-function ttlBounds (limits: Config['credentials'], { ttl }: ProjectSettings): TtlBounds {
+function ttlBounds (limits: Config['credentials'], { ttl }: ProjectSettings): TtlRange {
   const max = Math.min(ttl.max ?? limits.maxTtlSeconds, limits.maxTtlSeconds)
   const min = Math.min(Math.max(ttl.min ?? limits.minTtlSeconds, limits.minTtlSeconds), max)
   return { min, max, fallback: Math.min(Math.max(ttl.default ?? limits.ttlSeconds, min), max) }
 }
 
-function requireFields ({ user, ttlSeconds, transports, region }: CredentialRequest, { min, max }: TtlBounds, settings: ProjectSettings): void {
+function requireFields ({ user, ttlSeconds, transports, region }: CredentialRequest, { min, max }: TtlRange, settings: ProjectSettings): void {
   const wrong: FieldError[] = []
   if (user !== undefined && !ID.test(user)) wrong.push({ field: 'user', message: EXPECTED_ID })
   if (ttlSeconds !== undefined && !(Number.isInteger(ttlSeconds) && ttlSeconds >= min && ttlSeconds <= max)) wrong.push({ field: 'ttl', message: `must be a whole number of seconds from ${min} to ${max}` })
@@ -214,7 +225,7 @@ function requireFields ({ user, ttlSeconds, transports, region }: CredentialRequ
 function requireNotRevoked (revocation: Revocation | null): void {
   if (revocation === null) return
   const until = new Date(revocation.until * 1000).toISOString()
-  throw new TurnpikeError('user-revoked', `${revocation.kind === 'user' ? 'the user is' : `the ${revocation.kind} is`} revoked until ${until}, when its last credential has expired`)
+  throw new TurnpikeError('user-revoked', `the ${revocation.kind} is revoked until ${until}, when no credential of before can live any more`)
 }
 
 function matches ({ user, keyId, username }: Bearer & { username: string }, kind: RevokeTarget['kind'], subject: string): boolean {

@@ -12,8 +12,10 @@ export const migrations: readonly Migration[] = [
       CREATE TABLE revocations (kind TEXT NOT NULL, project TEXT NOT NULL, subject TEXT NOT NULL, since INTEGER NOT NULL, until INTEGER NOT NULL, PRIMARY KEY (kind, project, subject)) STRICT;
     `,
   },
+  { name: 'credentials: longest lifetimes', sql: 'CREATE TABLE ttl_bounds (seconds INTEGER PRIMARY KEY, last_at INTEGER NOT NULL) STRICT' },
 ]
 
+export type TtlBoundRow = { seconds: number, last_at: number }
 /** `pending`: made, and not yet proved to be accepted. `old`: accepted until `retire_at`, and nothing is signed with it any more. */
 export type SecretState = 'pending' | 'current' | 'old'
 export type SecretRow = { id: number, secret: string, created_at: number, /** Its name, where others sign with it; null for our own. */ integration: string | null, state: SecretState, retire_at: number | null }
@@ -51,4 +53,12 @@ export function deletePastRevocations (store: Store, nowSeconds: number): void {
 
 export function listRevocations (store: Store): RevocationRow[] {
   return store.all<RevocationRow>('SELECT kind, project, subject, since, until FROM revocations')
+}
+
+export function ttlBounds (store: Store): TtlBoundRow[] {
+  return store.all<TtlBoundRow>('SELECT seconds, last_at FROM ttl_bounds')
+}
+
+export function noteTtlBound (store: Store, seconds: number, nowSeconds: number): void {
+  store.run('INSERT INTO ttl_bounds (seconds, last_at) VALUES (?, ?) ON CONFLICT (seconds) DO UPDATE SET last_at = max(last_at, excluded.last_at)', seconds, nowSeconds)
 }

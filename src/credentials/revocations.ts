@@ -1,11 +1,13 @@
 /** Who may relay no more: users, single credentials, all that a key has issued, whole projects; each until its last credential has expired. */
-import { TurnpikeError } from '../protocol/errors.ts'
+import { isTurnpikeError, TurnpikeError } from '../protocol/errors.ts'
 import type { Store } from '../store/store.ts'
 import { deletePastRevocations, deleteRevocation, listRevocations, putRevocation, type RevocationKind, type RevocationRow } from './records.ts'
 
 export type Revocation = { kind: RevocationKind, project: string, subject: string, since: number, until: number }
 /** What tells whose an allocation or a wish is. */
 export type Bearer = { project: string, user: string, keyId: string | null, username?: string }
+
+const MOST_OF_A_PROJECT = 10_000
 
 export class Revocations {
   readonly #store: Store
@@ -19,21 +21,29 @@ export class Revocations {
   }
 
   /** Holds from now on, also where it cannot be written down: then it throws store-unwritable, and holds until this process ends. */
-  add (kind: RevocationKind, project: string, subject: string, until: number): Revocation {
-    const entry = { kind, project, subject, since: this.#nowSeconds(), until }
-    this.#entries.set(keyOf(entry), entry)
+  add (kind: RevocationKind, project: string, subject: string, until: number, write: (work: () => void) => void): Revocation {
+    const key = keyOf({ kind, project, subject })
+    const entry = { kind, project, subject, since: this.#nowSeconds(), until: Math.max(until, this.#entries.get(key)?.until ?? 0) }
+    if (!this.#entries.has(key)) this.#requireRoom(project)
+    this.#entries.set(key, entry)
     try {
-      putRevocation(this.#store, entry)
+      write(() => putRevocation(this.#store, entry))
     } catch (error) {
-      throw new TurnpikeError('store-unwritable', 'the revocation holds, and its allocations are being cut; it could not be written down and ends with this process', { cause: error })
+      if (!isTurnpikeError(error) || error.code !== 'store-unwritable') {
+        this.#entries.delete(key)
+        throw error
+      }
+      throw new TurnpikeError('store-unwritable', 'the revocation holds, and its allocations are being cut; it could not be written down and ends with this process', { cause: error, retryAfterSeconds: 5 })
     }
     return entry
   }
 
   /** Lifts it. Throws not-found. */
-  lift (kind: RevocationKind, project: string, subject: string): void {
-    if (!this.#entries.delete(keyOf({ kind, project, subject }))) throw new TurnpikeError('not-found', 'there is no such revocation')
-    deleteRevocation(this.#store, kind, project, subject)
+  lift (kind: RevocationKind, project: string, subject: string, write: (work: () => void) => void): void {
+    const key = keyOf({ kind, project, subject })
+    if (!this.#entries.has(key)) throw new TurnpikeError('not-found', `nothing of this ${kind} is revoked`)
+    write(() => deleteRevocation(this.#store, kind, project, subject))
+    this.#entries.delete(key)
   }
 
   /** Why this bearer may not relay, or null. */
@@ -41,7 +51,7 @@ export class Revocations {
     if (this.#entries.size === 0) return null
     const found = this.#at('user', project, user) ?? this.#at('project', project, project) ??
       (keyId === null ? undefined : this.#at('key', project, keyId)) ?? (username === undefined ? undefined : this.#at('credential', project, username))
-    return found === undefined || found.until <= this.#nowSeconds() ? null : found
+    return found ?? null
   }
 
   /** Of one project, newest first. */
@@ -53,14 +63,24 @@ export class Revocations {
   /** Forgets those whose last credential has expired. */
   sweep (): void {
     const now = this.#nowSeconds()
-    const past = [...this.#entries].filter(([, { until }]) => until < now)
-    if (past.length === 0) return
-    for (const [key] of past) this.#entries.delete(key)
+    const before = this.#entries.size
+    for (const [key, { until }] of this.#entries) if (until < now) this.#entries.delete(key)
+    if (this.#entries.size === before) return
     deletePastRevocations(this.#store, now)
   }
 
   #at (kind: RevocationKind, project: string, subject: string): RevocationRow | undefined {
-    return this.#entries.get(keyOf({ kind, project, subject }))
+    const found = this.#entries.get(keyOf({ kind, project, subject }))
+    return found === undefined || found.until <= this.#nowSeconds() ? undefined : found
+  }
+
+  /** Subjects are anybody's to make up who has a key. */
+  #requireRoom (project: string): void {
+    let count = 0
+    for (const entry of this.#entries.values()) if (entry.project === project) count++
+    if (count < MOST_OF_A_PROJECT) return
+    const message = `${MOST_OF_A_PROJECT} may be revoked at a time; revoke a key, or the whole project`
+    throw new TurnpikeError('quota-exceeded', message, { fields: [{ field: 'revocations', message }], retryAfterSeconds: 3600 })
   }
 }
 

@@ -16,7 +16,7 @@ export type SecretsNeeds = {
   /** A secret that is given from outside, for a relay that somebody else runs. */
   fixedSecret: string | undefined
   /** The longest that a credential can live, in seconds. */
-  longestTtlSeconds: number
+  longestTtlSeconds: () => number
   /** Has the relay accept exactly what `accepted` says. */
   applySecrets: () => void
   /** Does the relay take this secret? Throws where not. */
@@ -24,6 +24,8 @@ export type SecretsNeeds = {
   /** Does the relay bear user names that others make up? */
   takesAnyUserName: () => boolean
 }
+/** Does the work in one transaction with what is to be written down beside it. */
+export type Write = (work: () => void) => void
 export type SecretInfo = { id: number, state: SecretRow['state'], createdAt: number, retiresAt: number | null }
 export type Integration = { name: string, secret: string, createdAt: number, previousRetiresAt: number | null }
 
@@ -35,6 +37,8 @@ export class Secrets {
   #rows: SecretRow[]
   #mint: Mint
   #rotating = false
+  /** Does coturn accept something else than it is to? Told again until it does not. */
+  #isUnapplied = false
 
   constructor (needs: SecretsNeeds) {
     this.#needs = needs
@@ -66,17 +70,23 @@ export class Secrets {
     return this.#rows.filter(({ integration }) => integration === null).map(row => ({ id: row.id, state: row.state, createdAt: row.created_at, retiresAt: row.retire_at }))
   }
 
+  /** Has coturn been told what it is to accept? If not, it is told again. */
+  settle (): void {
+    if (this.#isUnapplied) this.#apply()
+  }
+
   /**
    * Replaces the secret: the new one is written down, given to the relay, proved by an Allocate, and from then on signed with. The old
-   * one is accepted until the last credential that was signed with it has expired. Throws secret-not-ours, rotation-running, relay-unproven.
+   * one is accepted for so long (s), or until the last credential that was signed with it has expired. Throws secret-not-ours,
+   * rotation-running, relay-unproven.
    */
-  async rotate (): Promise<SecretInfo[]> {
+  async rotate (overlapSeconds = Infinity): Promise<SecretInfo[]> {
     this.#requireOurs()
     if (this.#rotating) throw new TurnpikeError('rotation-running', 'a rotation has begun and not ended')
     this.#rotating = true
     try {
       if (this.#pendingRow() === undefined) addSecret(this.#needs.store, newSecret(), this.#needs.nowSeconds(), 'pending', null)
-      await this.#finish()
+      await this.#finish(overlapSeconds)
     } finally {
       this.#rotating = false
     }
@@ -97,12 +107,12 @@ export class Secrets {
 
   /** Takes away secrets whose last credential has expired. */
   retire (): void {
-    const { store, nowSeconds, applySecrets, log } = this.#needs
+    const { store, nowSeconds, log } = this.#needs
     const past = this.#rows.filter(({ state, retire_at: retireAt }) => state === 'old' && retireAt !== null && retireAt + LEEWAY_SECONDS <= nowSeconds())
     if (past.length === 0) return
     store.transaction(() => { for (const { id } of past) deleteSecret(store, id) })
     this.#read()
-    applySecrets()
+    this.#apply()
     log.info({ secrets: past.length }, 'secrets whose last credential has expired are no longer accepted')
   }
 
@@ -120,44 +130,58 @@ export class Secrets {
     }))
   }
 
-  /** A secret for a program that mints by itself. Throws integration-exists, integration-unsafe or secret-not-ours. */
-  addIntegration (name: string): Integration {
+  /** A secret for a program that mints by itself. `write` does it, with what goes with it. Throws integration-exists, integration-unsafe or secret-not-ours. */
+  addIntegration (name: string, write: Write): Integration {
     this.#requireOurs()
     this.#requireSafe()
     if (this.#currentRow(name) !== undefined) throw new TurnpikeError('integration-exists', `there is an integration ${name}`)
-    addSecret(this.#needs.store, newSecret(), this.#needs.nowSeconds(), 'current', name)
-    return this.#changed(name)
+    this.#change(write, () => addSecret(this.#needs.store, newSecret(), this.#needs.nowSeconds(), 'current', name))
+    return this.#requireMade(name)
   }
 
   /** A new secret for it; the old one is accepted for so long, in which the program is to be told. Throws not-found. */
-  rotateIntegration (name: string, overlapSeconds: number): Integration {
+  rotateIntegration (name: string, overlapSeconds: number, write: Write): Integration {
     const old = this.#requireIntegration(name)
     this.#requireSafe()
     const { store, nowSeconds } = this.#needs
-    store.transaction(() => {
+    this.#change(write, () => {
       setSecretState(store, old.id, 'old', nowSeconds() + overlapSeconds)
       addSecret(store, newSecret(), nowSeconds(), 'current', name)
     })
-    return this.#changed(name)
+    return this.#requireMade(name)
   }
 
   /** What it minted is not accepted any more. Throws not-found. */
-  removeIntegration (name: string): void {
+  removeIntegration (name: string, write: Write): void {
     this.#requireIntegration(name)
-    const { store } = this.#needs
-    store.transaction(() => { for (const { id } of this.#rows.filter(({ integration }) => integration === name)) deleteSecret(store, id) })
-    this.#read()
-    this.#needs.applySecrets()
+    this.#change(write, () => { for (const { id } of this.#rows.filter(({ integration }) => integration === name)) deleteSecret(this.#needs.store, id) })
   }
 
-  async #finish (): Promise<void> {
-    const { store, applySecrets, proveSecret, nowSeconds, longestTtlSeconds, log } = this.#needs
+  #change (write: Write, work: () => void): void {
+    write(work)
     this.#read()
-    applySecrets()
+    this.#apply()
+  }
+
+  /** Never throws: what is written down holds, and coturn is told again until it knows. */
+  #apply (): void {
+    try {
+      this.#needs.applySecrets()
+      this.#isUnapplied = false
+    } catch (error) {
+      if (!this.#isUnapplied) this.#needs.log.error({ reason: (error as Error).message }, 'coturn could not be told which secrets to accept; told again every second')
+      this.#isUnapplied = true
+    }
+  }
+
+  async #finish (overlapSeconds: number): Promise<void> {
+    const { store, proveSecret, nowSeconds, longestTtlSeconds, log } = this.#needs
+    this.#read()
+    this.#apply()
     const pending = this.#pendingRow()
     if (pending === undefined) return
     await proveSecret(pending.secret)
-    const retireAt = nowSeconds() + longestTtlSeconds
+    const retireAt = nowSeconds() + Math.min(overlapSeconds, longestTtlSeconds())
     store.transaction(() => {
       for (const row of this.#rows) if (row.integration === null && row.state === 'current') setSecretState(store, row.id, 'old', retireAt)
       setSecretState(store, pending.id, 'current', null)
@@ -167,9 +191,7 @@ export class Secrets {
     log.info({ retiresAt: retireAt }, 'the TURN secret was rotated')
   }
 
-  #changed (name: string): Integration {
-    this.#read()
-    this.#needs.applySecrets()
+  #requireMade (name: string): Integration {
     const found = this.integrations().find(integration => integration.name === name)
     if (found === undefined) throw new TurnpikeError('internal', 'the integration is not there')
     return found

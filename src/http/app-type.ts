@@ -27,6 +27,8 @@ declare module 'fastify' {
     unlimited?: boolean
     /** Where the key stands in an API of somebody else; undefined: in the Authorization header as Bearer. */
     keyOf?: KeyFinder
+    /** The same in words, for who has sent none. */
+    keyIn?: string
     /** Requests that need no key after all. */
     publicWhen?: Condition
     /** WWW-Authenticate of a refusal; Bearer where not given. */

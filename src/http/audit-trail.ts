@@ -16,6 +16,11 @@ export function audited<T> (access: Pick<Access, 'change'>, request: Caused, dee
   return access.change(result => entryOf(request, deedOf(result)), work)
 }
 
+/** For parts that do their writing themselves: what they write goes with the entry, both or neither. */
+export function auditedWrite (access: Pick<Access, 'change'>, request: Caused, deed: Deed): (work: () => void) => void {
+  return work => audited(access, request, () => deed, work)
+}
+
 function entryOf ({ caller, ip, id }: Caused, { action, project, target, detail = {} }: Deed): AuditEntry {
   const actor = caller === null ? 'nobody' : caller.kind === 'admin' ? `admin:${caller.keyId}` : `key:${caller.keyId}`
   return { actor, address: ip, action, project, target: target.slice(0, 200), detail, request: id }

@@ -1,28 +1,35 @@
-/** Who may call: every route has a rule, checked before anything of the request is read; a route without one answers nobody. */
+/** Who may call, and how often: every route has a rule, checked before anything of the request is read; a route without one answers nobody. */
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Access, Caller } from '../access/access.ts'
 import { TurnpikeError } from '../protocol/errors.ts'
 import type { App } from './app-type.ts'
+import type { RateLimits } from './rate-limits.ts'
 
-type Needs = { access: Pick<Access, 'callerFor' | 'callerOf' | 'projects'>, /** Counts a wrong key against the address. Throws too-many-requests. */ countFailure: (request: FastifyRequest) => Promise<void> }
+type Needs = { access: Pick<Access, 'callerFor' | 'callerOf' | 'projects'>, limits: Pick<RateLimits, 'countAddress' | 'countCaller'> }
 
-export function authenticateRequests (app: App, { access, countFailure }: Needs): void {
+export function authenticateRequests (app: App, { access, limits }: Needs): void {
   app.decorateRequest('caller', null)
   app.addHook('onRequest', async (request, reply) => {
     const { config } = request.routeOptions
     // An address that nobody answers is told apart from one that is closed only by the not-found answer.
-    if (request.is404 || config.access === 'public' || config.publicWhen?.(request) === true) return
+    if (request.is404 || config.access === 'public' || config.publicWhen?.(request) === true) {
+      if (config.unlimited !== true) await limits.countAddress(request)
+      return
+    }
     let caller: Caller
     try {
       const key = config.keyOf?.(request)
+      if (key === undefined && request.headers.authorization === undefined && config.keyIn !== undefined) throw new TurnpikeError('unauthorized', `there is no key; it is to stand in ${config.keyIn}`)
       caller = key === undefined ? access.callerFor(request.headers.authorization) : access.callerOf(key)
     } catch (error) {
-      await countFailure(request)
+      await limits.countAddress(request)
       throw error
     }
+    request.caller = caller
+    // Counted before it is looked at: what is refused costs too.
+    await limits.countCaller(request, reply)
     requireRight(caller, request)
     if (caller.kind === 'project' && caller.publishable) requireOrigin(caller.project, access, request, reply)
-    request.caller = caller
   })
 }
 

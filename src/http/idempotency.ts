@@ -26,6 +26,8 @@ export function repeatAnswers (app: App): void {
   app.addHook('preHandler', async (request, reply) => {
     const key = request.headers['idempotency-key']
     if (key === undefined || request.routeOptions.config.idempotent !== true) return
+    // A publishable key is everybody's, and so would its answers be.
+    if (request.caller?.kind === 'project' && request.caller.publishable) return
     if (typeof key !== 'string' || !KEY.test(key)) throw new TurnpikeError('invalid-request', 'Idempotency-Key must be 1 to 255 visible ASCII characters', { fields: [{ field: 'Idempotency-Key', message: 'must be 1 to 255 visible ASCII characters' }] })
     const { caller, method, url, body } = request
     const name = [caller?.kind === 'project' ? `${caller.project} ${caller.keyId}` : `admin ${caller?.keyId}`, method, request.routeOptions.url, key].join(' ')

@@ -1,6 +1,7 @@
 /** Errors as problem documents (RFC 9457): every error that leaves over HTTP passes here. */
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import { errorEntry, isTurnpikeError, TurnpikeError, type ErrorCode, type FieldError } from '../protocol/errors.ts'
+import { inWords } from '../protocol/violations.ts'
 import type { App } from './app-type.ts'
 
 export type Problem = { type: string, title: string, status: number, detail: string, code: ErrorCode, cure: string, instance: string, errors?: FieldError[] }
@@ -74,12 +75,6 @@ function fieldErrors ({ keyword, instancePath, params, message = '' }: Violation
   if (keyword === 'additionalProperties') return under(named['additionalProperties']).map(field => ({ field, message: 'is not a field that is read here' }))
   if (keyword === 'required') return under(named['requiredProperties']).map(field => ({ field, message: 'is missing' }))
   const field = path === '' ? where : path
-  if (keyword === 'type') return [{ field, message: `must be ${article(String(named['type']))}` }]
-  if (keyword === 'enum') return [{ field, message: `must be one of ${(named['allowedValues'] as unknown[]).join(', ')}` }]
   // Said already by the field's additionalProperties.
-  return keyword === 'boolean' ? [] : [{ field, message }]
-}
-
-function article (type: string): string {
-  return `${/^[aeiou]/.test(type) ? 'an' : 'a'} ${type}`
+  return keyword === 'boolean' ? [] : [{ field, message: inWords({ keyword, params, message }) }]
 }

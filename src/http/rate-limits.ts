@@ -21,7 +21,7 @@ const WINDOW = { timeWindow: 60_000, cache: 10_000 }
 export async function limitRequests (app: App, { access, limits }: Needs): Promise<RateLimits> {
   await app.register(rateLimit, { global: false })
   const ofAddress = app.createRateLimit({ ...WINDOW, max: limits.requestsPerMinutePerAddress, keyGenerator: addressOf })
-  const ofKey = app.createRateLimit({ ...WINDOW, max: limits.requestsPerMinutePerKey, keyGenerator: request => request.caller?.keyId ?? '' })
+  const ofKey = app.createRateLimit({ ...WINDOW, max: limits.requestsPerMinutePerKey, keyGenerator: ({ caller }) => `${caller?.kind} ${caller?.keyId}` })
   const ofProject = app.createRateLimit({ ...WINDOW, max: request => projectLimit(request, access) ?? Infinity, keyGenerator: callersProject })
   const ofPage = app.createRateLimit({ ...WINDOW, max: limits.publishablePerMinutePerAddress, keyGenerator: request => `${request.caller?.keyId} ${addressOf(request)}` })
   return {
@@ -30,29 +30,16 @@ export async function limitRequests (app: App, { access, limits }: Needs): Promi
       if (over) throw new TurnpikeError('too-many-requests', `${limit} requests a minute are answered to one address`, { retryAfterSeconds: seconds })
     },
     countCaller: async (request, reply) => {
-      const { limit, left, over, seconds } = verdictOf(await ofKey(request))
-      reply.header('ratelimit-limit', limit).header('ratelimit-remaining', left).header('ratelimit-reset', seconds)
-      if (over) throw new TurnpikeError('too-many-requests', `${limit} requests a minute are answered to one key`, { retryAfterSeconds: seconds })
+      const { caller } = request
+      // The page first: what one visitor is refused must not use up what the project has.
+      if (caller?.kind === 'project' && caller.publishable) requireLeft(await ofPage(request), reply, limit => `a publishable key is answered ${limit} times a minute for one address`)
+      requireLeft(await ofKey(request), reply, limit => `${limit} requests a minute are answered to one key`)
       if (projectLimit(request, access) !== null) {
-        const project = verdictOf(await ofProject(request))
-        if (project.over) throw projectExceeded(project.limit, project.seconds)
-      }
-      if (request.caller?.kind === 'project' && request.caller.publishable) {
-        const page = verdictOf(await ofPage(request))
-        if (page.over) throw new TurnpikeError('too-many-requests', `a publishable key is answered ${page.limit} times a minute for one address`, { retryAfterSeconds: page.seconds })
+        const { limit, over, seconds } = showTightest(await ofProject(request), reply)
+        if (over) throw projectExceeded(limit, seconds)
       }
     },
   }
-}
-
-/** What is counted, and when: wrong keys by authenticate.ts, everything else here. */
-export function countRequests (app: App, limits: RateLimits): void {
-  app.addHook('onRequest', async (request, reply) => {
-    const { config } = request.routeOptions
-    if (config.unlimited === true) return
-    if (request.caller === null) await limits.countAddress(request)
-    else await limits.countCaller(request, reply)
-  })
 }
 
 /** An IPv6 subscriber has a /64 at least, and could come from another address each time. */
@@ -81,8 +68,22 @@ function projectExceeded (limit: number, seconds: number): TurnpikeError {
 }
 
 type Counted = Awaited<ReturnType<ReturnType<App['createRateLimit']>>>
+type Verdict = { limit: number, left: number, over: boolean, seconds: number }
 
-function verdictOf (counted: Counted): { limit: number, left: number, over: boolean, seconds: number } {
+function verdictOf (counted: Counted): Verdict {
   if (counted.isAllowed) return { limit: 0, left: 0, over: false, seconds: 0 }
   return { limit: counted.max, left: counted.remaining, over: counted.isExceeded, seconds: Math.max(1, counted.ttlInSeconds) }
+}
+
+/** Of several limits, the headers tell of the one that has least left. */
+function showTightest (counted: Counted, reply: FastifyReply): Verdict {
+  const verdict = verdictOf(counted)
+  const shown = reply.getHeader('ratelimit-remaining')
+  if (shown === undefined || verdict.left < Number(shown)) reply.header('ratelimit-limit', verdict.limit).header('ratelimit-remaining', verdict.left).header('ratelimit-reset', verdict.seconds)
+  return verdict
+}
+
+function requireLeft (counted: Counted, reply: FastifyReply, words: (limit: number) => string): void {
+  const { limit, over, seconds } = showTightest(counted, reply)
+  if (over) throw new TurnpikeError('too-many-requests', words(limit), { retryAfterSeconds: seconds })
 }

@@ -20,7 +20,7 @@ import { answerError, answerWithProblems } from './problems.ts'
 import { serveForms } from './forms/forms.ts'
 import { repeatAnswers } from './idempotency.ts'
 import { answerPreflights } from './preflight.ts'
-import { countRequests, limitRequests } from './rate-limits.ts'
+import { limitRequests } from './rate-limits.ts'
 import { serveAllocations } from './routes/allocations.ts'
 import { serveAudit } from './routes/audit.ts'
 import { serveBackup } from './routes/backup.ts'
@@ -45,7 +45,7 @@ export type HttpNeeds = {
   credentials: Pick<Credentials, 'issue' | 'revoke' | 'revocations' | 'liftRevocation' | 'secrets' | 'urls'>
   relay: Pick<Relay, 'health' | 'allocations' | 'cut'>
   signaling: Pick<Signaling, 'admit' | 'attach'>
-  usage: Pick<Usage, 'query' | 'quotas'>
+  usage: Pick<Usage, 'query' | 'quotas' | 'settingsChanged'>
   store: { isWritable (): boolean, backUpTo (file: string): void }
   nowSeconds: () => number
   metrics: Metrics
@@ -116,8 +116,7 @@ async function buildApp (needs: HttpNeeds, isStopping: () => boolean): Promise<A
   answerWithProblems(app, BODY_LIMIT_BYTES)
   observeRequests(app, needs.metrics)
   const limits = await limitRequests(app, { access: needs.access, limits: config.limits })
-  authenticateRequests(app, { access: needs.access, countFailure: limits.countAddress })
-  countRequests(app, limits)
+  authenticateRequests(app, { access: needs.access, limits })
   readJsonOrNothing(app)
   repeatAnswers(app)
   await describeApi(app, version)

@@ -64,3 +64,11 @@ export function isValidId (id: string): boolean {
   const length = [...id].length
   return length >= 1 && length <= 128 && id !== EVERYONE && !/[\p{Cc}\p{Cs}/]/u.test(id)
 }
+
+/** Of metadata. What is nested without bound cannot be written by anybody who writes it recursively, JSON.stringify among them. */
+export const DEEPEST_METADATA = 32
+
+export function isNestedDeeper (value: unknown, levels: number): boolean {
+  if (typeof value !== 'object' || value === null) return false
+  return levels === 0 || Object.values(value).some(child => isNestedDeeper(child, levels - 1))
+}

@@ -4,7 +4,9 @@
  */
 import Type, { type Static, type TSchema } from 'typebox'
 import Value from 'typebox/value'
+import { System } from 'typebox/system'
 import { TurnpikeError, type FieldError } from './errors.ts'
+import { inWords } from './violations.ts'
 
 /** What a key may be used for. */
 export const SCOPES = ['turn:issue', 'turn:revoke', 'rooms:token', 'rooms:admin', 'usage:read'] as const
@@ -14,6 +16,9 @@ export const FORMS = ['turn-rest', 'stunner', 'twilio', 'cloudflare', 'metered',
 export type FormName = typeof FORMS[number]
 export const TRANSPORTS = ['udp', 'tcp', 'tls'] as const
 export type IceTransport = typeof TRANSPORTS[number]
+
+// Whoever corrects a file wants to see all of it.
+System.Settings.Set({ maxErrors: 100 })
 
 const TTL = { minimum: 1, maximum: 31_536_000 }
 const limit = (description: string, maximum: number): TSchema => Type.Integer({ minimum: 1, maximum, description })
@@ -92,10 +97,12 @@ export type ProjectPatch = Static<TSchema> & Record<string, unknown>
 const CHECKED = each(FIELDS, schema => Type.Optional(schema), group => Type.Optional(group))
 
 const ID = /^[A-Za-z0-9_-]{1,64}$/
-export const PROJECT_ID_EXPECTED = 'must be 1 to 64 characters out of A-Z, a-z, 0-9, _ and -'
+/** What is relayed with names that others make up is counted under this name. */
+const RESERVED = 'other'
+export const PROJECT_ID_EXPECTED = `must be 1 to 64 characters out of A-Z, a-z, 0-9, _ and -, and not ${RESERVED}`
 
 export function isProjectId (text: string): boolean {
-  return ID.test(text)
+  return ID.test(text) && text !== RESERVED
 }
 
 /** What is wrong with a change, field by field; empty where nothing is. */
@@ -104,7 +111,7 @@ export function projectPatchProblems (patch: unknown): FieldError[] {
   return Value.Errors(CHECKED, merge({}, patch as Record<string, unknown>)).flatMap(({ keyword, params, instancePath, message }) => {
     const field = instancePath.slice(1).replaceAll('/', '.')
     if (keyword === 'boolean') return []
-    if (keyword !== 'additionalProperties') return [{ field, message }]
+    if (keyword !== 'additionalProperties') return [{ field, message: inWords({ keyword, params, message }) }]
     return (params as { additionalProperties: string[] }).additionalProperties.map(name => ({ field: [field, name].filter(part => part !== '').join('.'), message: 'is no setting of a project' }))
   })
 }

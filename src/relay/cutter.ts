@@ -16,7 +16,7 @@ const RECONCILE_PAUSE_MS = 500
 
 export class Cutter {
   readonly #needs: CutterNeeds
-  /** Asked to end, and not known to have ended: not asked again with every sweep. */
+  /** Asked to end, and not known to have ended: asked again, and not with every sweep. */
   readonly #asked = new Map<string, number>()
   #waiting: Allocation[] = []
   #sweep: NodeJS.Timeout | undefined
@@ -36,12 +36,11 @@ export class Cutter {
 
   /** Ends it at once where there is a reason to. */
   judge (allocation: Allocation, crowd: Crowd | null): void {
-    const reason = this.#needs.reasonToCut(allocation, crowd)
+    const reason = this.#reasonFor(allocation, crowd)
     if (reason === null) return
     this.#needs.log.info({ relay: this.#needs.relay, project: allocation.project, user: allocation.user, session: allocation.session, reason }, 'an allocation is cut')
     this.#needs.metrics.add('turnpike_relay_cuts_total', { relay: this.#needs.relay, reason })
-    // Allocations that begin in the same moment leave in one message.
-    if (this.#waiting.push(allocation) === 1) setImmediate(() => this.#cutWaiting())
+    this.#cutSoon(allocation)
   }
 
   /** Resolves to how many have ended. Throws relay-control-lost. */
@@ -75,15 +74,35 @@ export class Cutter {
   #sweepAll (): void {
     const { allocations } = this.#needs
     const now = performance.now()
-    for (const [session, askedAt] of this.#asked) if (now - askedAt > SEEN_WITHIN_MS) this.#asked.delete(session)
-    for (const allocation of allocations.list()) if (!this.#asked.has(allocation.session)) this.judge(allocation, null)
+    const live = new Map(allocations.list().map(allocation => [allocation.session, allocation]))
+    for (const [session, askedAt] of this.#asked) {
+      const allocation = live.get(session)
+      if (allocation === undefined) this.#asked.delete(session)
+      else if (now - askedAt > SEEN_WITHIN_MS) this.#cutSoon(allocation)
+    }
+    for (const allocation of live.values()) if (!this.#asked.has(allocation.session)) this.judge(allocation, null)
+  }
+
+  /** Allocations that are to end in the same moment leave one after another over one connection. */
+  #cutSoon (allocation: Allocation): void {
+    this.#asked.set(allocation.session, performance.now())
+    if (this.#waiting.push(allocation) === 1) setImmediate(() => this.#cutWaiting())
+  }
+
+  /** What cannot be found out now (the ledger cannot be read) is found out at the next sweep. */
+  #reasonFor (allocation: Allocation, crowd: Crowd | null): string | null {
+    try {
+      return this.#needs.reasonToCut(allocation, crowd)
+    } catch (error) {
+      this.#needs.log.warn({ relay: this.#needs.relay, reason: (error as Error).message }, 'whether an allocation may live could not be found out; tried again')
+      return null
+    }
   }
 
   #cutWaiting (): void {
     const { control, log, relay } = this.#needs
     const sessions = this.#waiting.map(({ session }) => session)
     this.#waiting = []
-    for (const session of sessions) this.#asked.set(session, performance.now())
     control.cut(sessions).catch((error: unknown) => log.warn({ relay, sessions: sessions.length, reason: (error as Error).message }, 'allocations that must not live could not be cut; tried again'))
   }
 }

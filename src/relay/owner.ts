@@ -1,8 +1,9 @@
-/** Whose an allocation is, read off its TURN user name: `<expiry>:<project>.<user>[.<key id>]`, as credentials are issued. */
+/** Whose an allocation is, read off its TURN user name: `<expiry>:<project>.<user>.<key id>`, as credentials are issued. */
 
 export type Owner = { project: string, user: string, /** The API key that issued the credential, where one did. */ keyId: string | null, /** When the credential ends, unix seconds; null where the name does not tell. */ expiresAtSeconds: number | null }
 
-const OURS = /^(\d{1,10}):([A-Za-z0-9_-]{1,64})\.([A-Za-z0-9_-]{1,64})(?:\.([0-9a-z]{1,32}))?$/
+const OURS = /^(\d{1,10}):([A-Za-z0-9_-]{1,64})\.([A-Za-z0-9_-]{1,64})\.(0|fixed|[0-9a-f]{12})$/
+const NO_KEY = '0'
 
 /**
  * The project `other` is that of names in another form, which programs with a secret of their own make up: coturn does not tell which
@@ -10,7 +11,7 @@ const OURS = /^(\d{1,10}):([A-Za-z0-9_-]{1,64})\.([A-Za-z0-9_-]{1,64})(?:\.([0-9
  */
 export function ownerOf (username: string): Owner {
   const [, expiry, project, user, keyId] = OURS.exec(username) ?? []
-  if (expiry !== undefined && project !== undefined && user !== undefined) return { project, user, keyId: keyId ?? null, expiresAtSeconds: Number(expiry) }
+  if (expiry !== undefined && project !== undefined && user !== undefined) return { project, user, keyId: keyId === NO_KEY ? null : keyId ?? null, expiresAtSeconds: Number(expiry) }
   const [, otherExpiry, name = ''] = /^(\d{1,10})(?::(.*))?$/s.exec(username) ?? []
   const host = /^@[^:]+:([A-Za-z0-9.-]{1,64})$/.exec(name)?.[1]
   return { project: 'other', user: host?.replaceAll('.', '-') ?? '', keyId: null, expiresAtSeconds: otherExpiry === undefined ? null : Number(otherExpiry) }

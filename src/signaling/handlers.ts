@@ -1,6 +1,6 @@
 /** What each frame of a client does: one function for each type, all of them in one table. */
 import { TurnpikeError } from '../protocol/errors.ts'
-import { EVERYONE, type ClientFrame, type Metadata } from '../protocol/frames.ts'
+import { DEEPEST_METADATA, EVERYONE, isNestedDeeper, type ClientFrame, type Metadata } from '../protocol/frames.ts'
 import type { Envelope } from './envelope.ts'
 import type { Session } from './session.ts'
 
@@ -29,6 +29,7 @@ const HANDLERS: Record<ClientFrame['type'], Handler> = {
     const { metadata } = fields
     if (typeof metadata !== 'object' || metadata === null || Array.isArray(metadata)) throw invalid('metadata', 'must be an object')
     if (!session.permissions.update) throw new TurnpikeError('not-permitted', 'the token does not permit updates')
+    if (isNestedDeeper(metadata, DEEPEST_METADATA)) throw invalid('metadata', `must not be nested deeper than ${DEEPEST_METADATA}`)
     if (Buffer.byteLength(JSON.stringify(metadata)) > metadataBytes) throw new TurnpikeError('metadata-too-large', `metadata may have ${metadataBytes} bytes as JSON`)
     session.updateMetadata(metadata as Metadata)
     for (const other of session.room?.others(session) ?? []) other.sendPeer('peer-updated', session.seenBy(other))
@@ -42,7 +43,7 @@ const HANDLERS: Record<ClientFrame['type'], Handler> = {
 /** Carries a frame out and says `accepted` where it has a `cid`. Throws a TurnpikeError where it does not. */
 export function handleFrame (session: Session, envelope: Envelope, needs: HandlerNeeds): void {
   const { type, cid, ack } = envelope.fields
-  if (typeof type !== 'string' || !Object.hasOwn(HANDLERS, type)) throw new TurnpikeError('frame-unknown', `type is ${JSON.stringify(type)?.slice(0, 60)}`)
+  if (typeof type !== 'string' || !Object.hasOwn(HANDLERS, type)) throw new TurnpikeError('frame-unknown', `type is ${typeof type === 'string' ? JSON.stringify(type.slice(0, 60)) : `no string but ${Array.isArray(type) ? 'an array' : typeof type}`}`)
   if (cid !== undefined && !isCount(cid)) throw invalid('cid', 'must be an integer from 0')
   if (ack !== undefined && !isCount(ack)) throw invalid('ack', 'must be an integer from 0')
   HANDLERS[type as ClientFrame['type']](session, envelope, needs)

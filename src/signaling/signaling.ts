@@ -199,9 +199,15 @@ class Hub implements Signaling {
     try {
       handleFrame(session, envelope, { metadataBytes, countSignals: (project, count) => this.#delivered.set(project, (this.#delivered.get(project) ?? 0) + count) })
     } catch (error) {
-      if (!isTurnpikeError(error)) throw error
-      session.sendError(error.code, error.message, refOf(envelope))
+      if (isTurnpikeError(error)) session.sendError(error.code, error.message, refOf(envelope))
+      else this.#failed(session, error)
     }
+  }
+
+  /** Whatever one peer sends may end its own session, and nobody else's. */
+  #failed (session: Session, error: unknown): void {
+    this.#needs.log.error({ session: session.id, project: session.project, err: error }, 'a frame failed on our side')
+    session.endWith('internal', 'the frame could not be carried out')
   }
 
   #issueIce (session: Session): ReturnType<SignalingNeeds['iceServersFor']> {

@@ -44,8 +44,8 @@ export class Quotas {
     return this.states(project).filter(({ used, limit }) => used >= limit).sort((a, b) => b.period.resetsAt - a.period.resetsAt)[0] ?? null
   }
 
-  /** Counts one credential. Throws quota-exceeded, which says which quota and when it resets. */
-  take (project: string): void {
+  /** Counts one credential of the project, which it returns. Throws quota-exceeded, which says which quota and when it resets. */
+  take (project: string): string {
     const usedUp = this.usedUp(project)
     if (usedUp !== null) {
       const { quota, limit, used, period } = usedUp
@@ -53,6 +53,7 @@ export class Quotas {
     }
     const limit = this.#needs.settingsOf(project)?.quotas.credentialsPerMinute ?? null
     if (limit !== null) this.#takeOfMinute(project, limit)
+    return project
   }
 
   #takeOfMinute (project: string, limit: number): void {

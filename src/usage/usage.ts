@@ -19,7 +19,8 @@ export type UsageNeeds = {
   nowSeconds: () => number
   /** Null for a project that does not exist (any more). */
   settingsOf: (project: string) => ProjectSettings | null
-  webhookSecretOf: (project: string) => string
+  /** Null for a project that does not exist (any more). */
+  webhookSecretOf: (project: string) => string | null
 }
 export type UsageQuery = { /** Null: all projects. */ project: string | null, /** Unix seconds; days count as a whole (UTC). */ from: number, to: number, by: Grouping, cursor: string | null, limit: number }
 export type UsageGroup = { name: string, bytesFromClient: number, bytesToClient: number, packetsFromClient: number, packetsToClient: number, allocations: number, /** By project and day only. */ credentials?: number }
@@ -31,6 +32,8 @@ export type Usage = Part & {
   requireAllowance (project: string): void
   /** Why an allocation must not live. `crowd`: how many of the user and of the project live, where it has just begun. */
   reasonToCut (project: string, crowd: { ofUser: number, ofProject: number } | null): 'quota' | null
+  /** Its quotas may be others now. */
+  settingsChanged (project: string): void
   quotas (project: string): QuotaState[]
   query (query: UsageQuery): { groups: UsageGroup[], next: string | null }
 }
@@ -47,11 +50,16 @@ export function createUsage (needs: UsageNeeds): Usage {
   let ticking: NodeJS.Timeout | undefined
   let complained = false
 
+  /** Whose quotas are to be looked at: what was used has changed, or what may be used. */
+  const touched = new Set<string>()
   const tick = (): void => {
-    const touched = ledger.pendingProjects()
+    for (const project of ledger.pendingProjects()) touched.add(project)
     try {
       ledger.flush()
-      for (const project of touched) tellQuotas(needs, project, quotas.states(project))
+      for (const project of touched) {
+        tellQuotas(needs, project, quotas.states(project))
+        touched.delete(project)
+      }
       complained = false
     } catch (error) {
       if (!complained) log.error({ reason: (error as Error).message }, 'usage cannot be written down; it is kept in memory, and tried again')
@@ -72,22 +80,22 @@ export function createUsage (needs: UsageNeeds): Usage {
     },
     addTraffic: traffic => ledger.addTraffic(traffic),
     addAllocation: allocation => ledger.addAllocation(allocation),
-    requireAllowance: project => {
-      quotas.take(project)
-      ledger.addCredential(project)
-    },
+    requireAllowance: project => ledger.addCredential(quotas.take(project)),
     reasonToCut: (project, crowd) => {
       const limits = settingsOf(project)?.quotas
-      if (limits === undefined) return null
-      if (crowd !== null && ((limits.allocationsPerUser !== null && crowd.ofUser > limits.allocationsPerUser) || (limits.allocations !== null && crowd.ofProject > limits.allocations))) return 'quota'
-      return quotas.usedUp(project) === null ? null : 'quota'
+      return limits !== undefined && (isTooMany(limits, crowd) || quotas.usedUp(project) !== null) ? 'quota' : null
     },
+    settingsChanged: project => { touched.add(project) },
     quotas: project => quotas.states(project),
     query: query => {
       tick()
       return runQuery(store, query)
     },
   }
+}
+
+function isTooMany ({ allocationsPerUser, allocations }: ProjectSettings['quotas'], crowd: { ofUser: number, ofProject: number } | null): boolean {
+  return crowd !== null && ((allocationsPerUser !== null && crowd.ofUser > allocationsPerUser) || (allocations !== null && crowd.ofProject > allocations))
 }
 
 /** 80 % and 100 % of a byte quota, each once in its period; the event and its webhook are written down together. */

@@ -6,6 +6,7 @@ import fc from 'fast-check'
 import { beforeAll, expect, test } from 'vitest'
 import { startApp, type TestApp } from '../kit/app.ts'
 import { cleanUpAfterFile } from '../kit/cleanup.ts'
+import { until } from '../kit/files.ts'
 import { issue } from '../kit/turn.ts'
 
 cleanUpAfterFile()
@@ -141,6 +142,48 @@ test('wrong keys are counted by address, right ones by key and by project; the a
 const joinWith = async (token: string): Promise<Raw> => await raw(app, 'GET', `/v1/signal?token=${encodeURIComponent(token)}`, { connection: 'Upgrade', upgrade: 'websocket', 'sec-websocket-key': 'dGhlIHNhbXBsZSBub25jZQ==', 'sec-websocket-version': '13' })
 const codeOf = ({ body }: Raw): unknown => (JSON.parse(body) as { code: string }).code
 
+test('what one caller is refused does not use up what another has', async () => {
+  const settings = { TURNPIKE_LIMITS_REQUESTS_PER_MINUTE_PER_KEY: '20', TURNPIKE_ADMIN_KEY: 'admin-key-of-24-characters-or-more', TURNPIKE_API_KEY: 'api-key-of-24-characters-or-more-' }
+  const small = await startApp(settings)
+  const ask = (path: string, key: string, options: RequestInit = {}) => small.request(path, { key, ...options })
+  // Fixed keys have the same id, and are two all the same; requests that are forbidden count.
+  const forbidden: number[] = []
+  for (let i = 0; i < 25; i++) forbidden.push((await ask('/v1/projects', settings.TURNPIKE_API_KEY)).status)
+  expect([forbidden.filter(status => status === 403).length, forbidden.filter(status => status === 429).length]).toEqual([20, 5])
+  expect((await ask('/v1/projects', settings.TURNPIKE_ADMIN_KEY, { method: 'POST', body: '{"id":"pages","origins":["https://app.example"],"publishableKeys":true,"quotas":{"requestsPerMinute":15}}' })).status).toBe(201)
+  const make = async (body: object) => String((await ask('/v1/projects/pages/keys', settings.TURNPIKE_ADMIN_KEY, { method: 'POST', body: JSON.stringify(body) })).body['key'])
+  const [page, backend] = [await make({ kind: 'publishable' }), await make({})]
+  const visitor = (headers: Record<string, string> = {}) => ask('/v1/turn/credentials', page, { method: 'POST', headers: { origin: 'https://app.example', ...headers } })
+  const [one, other] = [await visitor({ 'idempotency-key': 'same' }), await visitor({ 'idempotency-key': 'same' })]
+  expect(other.body['username']).not.toBe(one.body['username'])
+  expect(one.headers.get('ratelimit-limit')).toBe('10')
+  for (let i = 0; i < 30; i++) await visitor()
+  expect((await visitor()).status).toBe(429)
+  expect((await ask('/v1/turn/credentials', backend, { method: 'POST' })).status).toBe(201)
+})
+
+test('a frame that is nested without bound ends nothing but itself', async () => {
+  const room = async (peer: string, permissions = {}) => {
+    const { body } = await app.request('/v1/rooms/deep/tokens', { method: 'POST', body: JSON.stringify({ peer, permissions }) })
+    const socket = new WebSocket(`${app.url().replace('http', 'ws')}/v1/signal?token=${String(body['token'])}`)
+    const frames: Record<string, unknown>[] = []
+    socket.addEventListener('message', event => frames.push(JSON.parse(String(event.data)) as Record<string, unknown>))
+    await until('welcome', () => frames.length > 0)
+    return { socket, frames }
+  }
+  const [bad, good] = [await room('bad'), await room('good')]
+  const deep = `${'['.repeat(15_000)}${']'.repeat(15_000)}`
+  for (const frame of [`{"type":${deep}}`, `{"type":"update","metadata":{"a":${deep}}}`, `{"type":"signal","to":${deep},"data":1}`, `{"type":"ack","seq":${deep},"cid":${deep}}`]) bad.socket.send(frame)
+  bad.socket.send(`{"type":"signal","to":"good","data":${deep}}`)
+  await until('what is only carried is carried', () => good.frames.some(({ type, data }) => type === 'signal' && Array.isArray(data)))
+  bad.socket.send(`{"type":"signal","to":"good","d\\u0061ta":${deep}}`)
+  await until('all are answered', () => bad.frames.filter(({ type }) => type === 'error').length >= 4)
+  expect((await app.request('/healthz')).status).toBe(200)
+  expect(good.socket.readyState).toBe(WebSocket.OPEN)
+  bad.socket.close()
+  good.socket.close()
+})
+
 test('room tokens: no algorithm, another algorithm, another key, a path for a key, a huge one: none gets in', async () => {
   const { body } = await app.request('/v1/rooms/r/tokens', { method: 'POST', body: '{"peer":"a"}' })
   const good = String(body['token'])
@@ -207,7 +250,7 @@ test('how long an answer takes does not tell whether another project, user or al
   await issue(app, { user: 'bob' })
   const pairs: [string, string, string][] = [
     ['GET', '/v1/usage?project=default', '/v1/usage?project=defaulu'],
-    ['DELETE', '/v1/turn/credentials/9999999999%3Adefault.bob', '/v1/turn/credentials/9999999999%3Adefaulu.bob'],
+    ['DELETE', '/v1/turn/credentials/9999999999%3Adefault.bob.0', '/v1/turn/credentials/9999999999%3Adefaulu.bob.0'],
     ['GET', '/v1/turn/allocations?project=default', '/v1/turn/allocations?project=defaulu'],
   ]
   for (const [method, there, nowhere] of pairs) {

@@ -1,8 +1,9 @@
 /** The command line as a person uses it: against a server that runs, one that is elsewhere, and a data directory without any. */
-import { execFile } from 'node:child_process'
-import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { execFile, execFileSync } from 'node:child_process'
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { loopbackSettings, startApp } from '../kit/app.ts'
+import { whenDone } from '../kit/cleanup.ts'
 import { run } from '../kit/command.ts'
 import { freePorts, scratchDirectory } from '../kit/files.ts'
 
@@ -38,9 +39,10 @@ test('against the server of the data directory: projects, keys, credentials, tok
   expect(made.err).toContain('shown now and never again')
   const id = made.out.split('_')[1] ?? ''
   expect(await ok('keys', 'list', '--project', 'shop')).toMatch(new RegExp(`${id} +backend +secret +turn:issue,usage:read`))
-  expect(await ok('credentials', 'issue', '--user', 'alice', '--ttl', '600')).toMatch(/user name: +\d{10}:default\.alice\n[^]*turn:127\.0\.0\.1/)
+  expect(await ok('credentials', 'issue', '--user', 'alice', '--ttl', '600')).toMatch(/user name: +\d{10}:default\.alice\.0\n[^]*turn:127\.0\.0\.1/)
   expect(JSON.parse(await ok('credentials', 'issue', '--project', 'shop', '--json'))).toMatchObject({ ttl: 3600 })
-  expect(await ok('credentials', 'revoke', 'alice')).toMatch(/^revoked until .*; 0 live allocations were cut\n$/)
+  expect(await ok('credentials', 'revoke', 'alice')).toMatch(/^alice is revoked until .*; 0 live allocations were cut\n$/)
+  expect(await at('credentials', 'revoke', '--all', 'alice')).toMatchObject({ code: 64, err: expect.stringContaining('not both') })
   expect(await ok('credentials', 'revoked')).toMatch(/user +alice/)
   expect(await ok('credentials', 'lift', 'alice')).toBe('lifted\n')
   expect((await at('tokens', 'room', 'my room', 'me')).out).toMatch(/^eyJ[\w-]+\.[\w-]+\.[\w-]+\n$/)
@@ -60,6 +62,8 @@ test('against the server of the data directory: projects, keys, credentials, tok
   expect(await at('integrations', 'create', 'synapse')).toMatchObject({ code: 65, err: expect.stringContaining('[integration-unsafe]') })
   expect(await at('credentials', 'revoke')).toMatchObject({ code: 64, err: expect.stringContaining('needs a user, or --all') })
   expect(await at('projects', 'update', 'default', '--set', 'nonsense')).toMatchObject({ code: 64, err: expect.stringContaining('name=value') })
+  expect(await at('secrets', 'rotate', 'foo')).toMatchObject({ code: 64, err: expect.stringContaining('none of turn, signing') })
+  expect(await at('projects', 'update', 'default', '--set', 'expiry=medium')).toMatchObject({ code: 65, err: expect.stringContaining('expiry must be one of soft, hard') })
   expect(await at('usage', '--limit', '0')).toMatchObject({ code: 65, err: expect.stringContaining('--limit 0') })
 }, 120_000)
 
@@ -70,6 +74,7 @@ test('from elsewhere, by address and key: an API key does what it may', async ()
   expect(await turnpike({ ...elsewhere, TURNPIKE_API_KEY: app.apiKey }, 'credentials', 'issue', '--url', app.url())).toMatchObject({ code: 0, out: expect.stringContaining('turn:') })
   expect(await turnpike({ ...elsewhere, TURNPIKE_API_KEY: app.apiKey }, 'projects', 'list', '--url', app.url())).toMatchObject({ code: 77, err: expect.stringContaining('this needs an admin key') })
   expect(await turnpike(elsewhere, 'projects', 'list', '--url', app.url())).toMatchObject({ code: 77, err: expect.stringContaining('TURNPIKE_ADMIN_KEY') })
+  expect(await turnpike({ ...elsewhere, TURNPIKE_ADMIN_KEY: app.adminKey }, 'projects', 'list', '--url', 'localhost:1')).toMatchObject({ code: 64, err: expect.stringContaining('does not begin with https://') })
   const [port] = await freePorts(1)
   expect(await turnpike({ ...elsewhere, TURNPIKE_ADMIN_KEY: app.adminKey }, 'projects', 'list', '--url', `http://127.0.0.1:${port}`)).toMatchObject({ code: 69, err: expect.stringMatching(/ECONNREFUSED[^]*\[server-unreachable\]/) })
   expect(await turnpike(elsewhere, 'projects', 'list')).toMatchObject({ code: 69, err: expect.stringContaining('there is no server and no database') })
@@ -83,7 +88,12 @@ test('on the data directory while no server runs; a backup of it is put back on 
   const adminEnv = { TURNPIKE_DATA_DIR: scratchDirectory(), TURNPIKE_ADMIN_KEY: app.adminKey }
   expect(await turnpike(adminEnv, 'backup', file, '--url', app.url())).toMatchObject({ code: 0, out: `${file}\n`, err: expect.stringContaining('secrets too') })
   expect(statSync(file).mode & 0o777).toBe(0o600)
-  expect(await turnpike(adminEnv, 'backup', file, '--url', app.url())).toMatchObject({ code: 73, err: expect.stringContaining('EEXIST') })
+  expect(await turnpike(adminEnv, 'backup', file, '--url', app.url())).toMatchObject({ code: 73, err: expect.stringMatching(/is there already[^]*\[file-unusable\]/) })
+  const small = scratchDirectory()
+  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'tmpfs', small])
+  whenDone(() => { execFileSync('umount', ['-l', small]) })
+  expect(await turnpike(adminEnv, 'backup', `${small}/backup.db`, '--url', app.url())).toMatchObject({ code: 73, err: expect.stringContaining('ENOSPC') })
+  expect(readdirSync(small)).toEqual([])
   const held = await turnpike({ TURNPIKE_DATA_DIR: app.env['TURNPIKE_DATA_DIR'] ?? '' }, 'restore', file)
   expect(held).toMatchObject({ code: 73, err: expect.stringContaining('[data-dir-locked]') })
   await app.stop(2000)

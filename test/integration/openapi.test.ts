@@ -36,7 +36,7 @@ beforeAll(async () => {
 }, 300_000)
 
 const isAdmins = (path: string): boolean => /^\/v1\/(projects|secrets|integrations|audit|backup|relays)/.test(path)
-const inPath = (path: string): string => path.replaceAll('{project}', 'default').replaceAll('{account}', 'default').replaceAll('{key}', path.startsWith('/v1/turn/keys') ? 'default' : '000000000000').replaceAll('{username}', '9999999999%3Adefault.a').replaceAll(/\{\w+\}/g, 'something')
+const inPath = (path: string): string => path.replaceAll('{project}', 'default').replaceAll('{account}', 'default').replaceAll('{key}', path.startsWith('/v1/turn/keys') ? 'default' : '000000000000').replaceAll('{username}', '9999999999%3Adefault.a.0').replaceAll(/\{\w+\}/g, 'something')
 
 async function send (method: string, path: string, { body, headers = {}, key, to = app }: Request): Promise<Sent> {
   const own = key === undefined ? isAdmins(path) ? to.adminKey : to.apiKey : key
@@ -93,7 +93,7 @@ const PROVOKED: Record<string, () => Promise<Request | Sent> | Request> = {
   'DELETE /v1/turn/credentials 404': () => ({ path: '/v1/turn/credentials?project=nobodys' }),
   'DELETE /v1/turn/credentials 400': () => ({ path: '/v1/turn/credentials?x=1' }),
   'DELETE /v1/turn/credentials/{user} 400': () => ({ path: '/v1/turn/credentials/a%20b' }),
-  'DELETE /v1/turn/credentials/{user} 404': () => ({ path: '/v1/turn/credentials/9999999999%3Anobodys.a' }),
+  'DELETE /v1/turn/credentials/{user} 404': () => ({ path: '/v1/turn/credentials/9999999999%3Anobodys.a.0' }),
   'GET /v1/turn/revocations 404': () => ({ path: '/v1/turn/revocations?project=nobodys' }),
   'DELETE /v1/turn/revocations/{subject} 204': async () => {
     await send('DELETE', '/v1/turn/credentials/to-be-lifted', {})

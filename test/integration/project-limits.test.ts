@@ -2,6 +2,7 @@
 import { beforeAll, expect, test } from 'vitest'
 import { startApp, type TestApp } from '../kit/app.ts'
 import { cleanUpAfterFile } from '../kit/cleanup.ts'
+import { until } from '../kit/files.ts'
 import { connect, type Peer, type Refused } from '../kit/peer.ts'
 
 cleanUpAfterFile()
@@ -36,6 +37,19 @@ test('a region that the project has not is named; the one that there is works', 
   const ask = async (region: string, key = app.apiKey) => await app.request('/v1/turn/credentials', { method: 'POST', key, body: JSON.stringify({ region }) })
   expect((await ask('default')).status).toBe(201)
   expect((await ask('mars')).body).toMatchObject({ code: 'invalid-request', errors: [{ field: 'region', message: 'must be one of default' }] })
+})
+
+test('a peer whose key is gone gets no more credentials, however long it stays', async () => {
+  const own = await startApp({ TURNPIKE_CREDENTIALS_MIN_TTL_SECONDS: '1', TURNPIKE_CREDENTIALS_TTL_SECONDS: '2' })
+  const made = (await own.request('/v1/projects/default/keys', { method: 'POST', key: own.adminKey, body: '{}' })).body as { id: string, key: string }
+  const { body } = await own.request('/v1/rooms/a/tokens', { method: 'POST', key: made.key, body: '{"peer":"alice"}' })
+  const peer = await connect(own, { token: String(body['token']) }) as Peer
+  const pushed = (): number => peer.frames.filter(({ type }) => type === 'ice-servers').length
+  await until('they are replaced while the key lives', () => pushed() > 0)
+  await own.request(`/v1/projects/default/keys/${made.id}?keepCredentials=true`, { method: 'DELETE', key: own.adminKey })
+  const before = pushed()
+  await new Promise(resolve => setTimeout(resolve, 4000))
+  expect(pushed()).toBe(before)
 })
 
 test('a peer that is revoked joins without ICE servers; one of a project without quota left too', async () => {

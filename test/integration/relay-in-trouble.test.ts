@@ -19,7 +19,7 @@ function pidsOf (relay: TestRelay): number[] {
 async function allocate (relay: TestRelay): Promise<TurnClient | null> {
   const client = await TurnClient.open({ transport: 'udp', host: '127.0.0.1', port: relay.port, timeoutMs: 1000 })
   onTestFinished(() => client.abandon())
-  const outcome = await client.allocate(mintLogin(RELAY_SECRET, 600, 'shop.alice'))
+  const outcome = await client.allocate(mintLogin(RELAY_SECRET, 600, 'shop.alice.0'))
   return isRefusal(outcome) ? null : client
 }
 const live = async (relay: TestRelay): Promise<number | undefined> => await sample(relay.metrics, 'turnpike_relay_allocations{relay="turnpike",transport="udp"}')

@@ -21,7 +21,7 @@ const BYTES = 170
 
 /** The reports of usage in coturn's log (with `verbose`), added up: every session of the user, client side. */
 function coturnTotals (log: readonly string[]): { from: number, to: number, packetsFrom: number } {
-  return log.flatMap(line => /session \d+: usage: .*username=<\d+:shop\.alice>, rp=(\d+), rb=(\d+), sp=\d+, sb=(\d+)/.exec(line) ?? [])
+  return log.flatMap(line => /session \d+: usage: .*username=<\d+:shop\.alice\.0>, rp=(\d+), rb=(\d+), sp=\d+, sb=(\d+)/.exec(line) ?? [])
     .reduce((sum, value, i) => {
       if (i % 4 === 1) sum.packetsFrom += Number(value)
       if (i % 4 === 2) sum.from += Number(value)
@@ -34,7 +34,7 @@ function coturnTotals (log: readonly string[]): { from: number, to: number, pack
 async function sendMessages (relay: TestRelay): Promise<void> {
   const open = async (): Promise<TurnClient> => await TurnClient.open({ transport: 'udp', host: '127.0.0.1', port: relay.port, timeoutMs: 2000 })
   const [one, other] = [await open(), await open()]
-  const login = mintLogin(RELAY_SECRET, 600, 'shop.alice')
+  const login = mintLogin(RELAY_SECRET, 600, 'shop.alice.0')
   const allocations = [await one.allocate(login), await other.allocate(login)].map(allocation => (isRefusal(allocation) ? { address: '', port: 0 } : allocation.relayed))
   await one.createPermission('127.0.0.1')
   await other.createPermission('127.0.0.1')
@@ -51,7 +51,7 @@ async function sendMessages (relay: TestRelay): Promise<void> {
 
 /** Relays messages from one client to another and back; resolves when coturn has let go of all of them. */
 async function relayMessages (relay: TestRelay, options: string[] = []): Promise<void> {
-  const args = ['-u', 'shop.alice', '-W', RELAY_SECRET, '-e', '127.0.0.1', '-r', '20900', '-p', String(relay.port), '-n', String(MESSAGES), '-m', '1', '-l', String(BYTES), '-z', '1', '-X', '-c', ...options, '127.0.0.1']
+  const args = ['-u', 'shop.alice.0', '-W', RELAY_SECRET, '-e', '127.0.0.1', '-r', '20900', '-p', String(relay.port), '-n', String(MESSAGES), '-m', '1', '-l', String(BYTES), '-z', '1', '-X', '-c', ...options, '127.0.0.1']
   const client = spawn('turnutils_uclient', args, { stdio: ['ignore', 'pipe', 'pipe'] })
   const output: string[] = []
   for (const stream of [client.stdout, client.stderr]) stream.on('data', (bytes: Buffer) => output.push(bytes.toString()))
@@ -108,7 +108,7 @@ test('a stranger on the feed port is refused and counted for nothing', async () 
   const answers: string[] = []
   socket.on('data', (bytes: Buffer) => answers.push(bytes.toString()))
   socket.on('error', () => {})
-  const publish = '*3\r\n$7\r\nPUBLISH\r\n$61\r\nturn/realm/turnpike/user/9:shop.eve/allocation/000000000001/traffic\r\n$36\r\nrcvp=1, rcvb=999999, sentp=1, sentb=1\r\n'
+  const publish = '*3\r\n$7\r\nPUBLISH\r\n$63\r\nturn/realm/turnpike/user/9:shop.eve.0/allocation/000000000001/traffic\r\n$36\r\nrcvp=1, rcvb=999999, sentp=1, sentb=1\r\n'
   socket.write('*2\r\n$4\r\nAUTH\r\n$5\r\nwrong\r\n*1\r\n$4\r\nPING\r\n*1\r\n$4\r\nKEYS\r\n')
   await until('answers come', () => answers.join('').includes('-NOAUTH'))
   expect(answers.join('')).toBe('-WRONGPASS invalid password\r\n+PONG\r\n-NOAUTH Authentication required.\r\n')

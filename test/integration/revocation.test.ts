@@ -264,6 +264,6 @@ test('names that would break coturn\'s table, command line or log never reach it
   }
   // What somebody signs who has the secret is not in our hands; it is not taken for one of ours.
   await allocated(relayPort(app), await issue(app))
-  expect(mintLogin('x', 60).username).toContain(':default.test')
+  expect(mintLogin('x', 60).username).toContain(':default.test.0')
   expect((await app.request('/readyz')).status).toBe(200)
 })

@@ -18,7 +18,7 @@ export function requireTurnserver (): string {
 }
 
 /** A login as Turnpike mints it. */
-export function mintLogin (secret: string, lifetimeSeconds: number, user = 'default.test', nowSeconds = Math.floor(Date.now() / 1000)): Login {
+export function mintLogin (secret: string, lifetimeSeconds: number, user = 'default.test.0', nowSeconds = Math.floor(Date.now() / 1000)): Login {
   const username = `${nowSeconds + lifetimeSeconds}:${user}`
   return { username, password: createHmac('sha1', secret).update(username).digest('base64') }
 }

@@ -3,7 +3,7 @@ import Type from 'typebox'
 import type { FastifyRequest } from 'fastify'
 import { TurnpikeError } from '../../protocol/errors.ts'
 import type { App } from '../app-type.ts'
-import { audit } from '../audit-trail.ts'
+import { auditedWrite } from '../audit-trail.ts'
 import { targetOf } from '../routes/revocations.ts'
 import { IceServerSchema, problems, WITH_BODY } from '../schemas.ts'
 import { issueIn, requireForm, type FormNeeds } from './form.ts'
@@ -31,8 +31,7 @@ export function cloudflareForm (app: App, needs: FormNeeds): void {
     const project = requireForm('cloudflare', request, needs.access)
     requireKey(request, request.params.key, project)
     const target = targetOf(project, request.params.username)
-    await needs.credentials.revoke(project, target)
-    audit(needs.access, request, { action: 'credentials.revoke', project, target: target.subject, detail: { kind: target.kind } })
+    await needs.credentials.revoke(project, target, auditedWrite(needs.access, request, { action: 'credentials.revoke', project, target: target.subject, detail: { kind: target.kind } }))
     return await reply.code(204).send(null)
   })
 }

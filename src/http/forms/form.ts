@@ -3,19 +3,29 @@ import { createHash } from 'node:crypto'
 import type { FastifyRequest } from 'fastify'
 import type { Access } from '../../access/access.ts'
 import type { CredentialRequest, Credentials, IssuedCredential } from '../../credentials/credentials.ts'
-import { TurnpikeError } from '../../protocol/errors.ts'
+import { isTurnpikeError, TurnpikeError } from '../../protocol/errors.ts'
 import { TRANSPORTS, type FormName, type IceTransport } from '../../protocol/project-settings.ts'
 import { keyIdOf, projectOf } from '../authenticate.ts'
 
-export type FormNeeds = { access: Pick<Access, 'projects' | 'audit'>, credentials: Pick<Credentials, 'issue' | 'revoke' | 'urls'>, nowSeconds: () => number }
+export type FormNeeds = { access: Pick<Access, 'projects' | 'change'>, credentials: Pick<Credentials, 'issue' | 'revoke' | 'urls'>, nowSeconds: () => number }
 export type FormRequest = Pick<CredentialRequest, 'ttlSeconds' | 'policy' | 'transports' | 'region'> & { /** Whatever the program calls its user. */ user?: string | undefined }
 
 /** Issues for the caller's project. Throws form-off where the project does not answer this API. */
-export function issueIn (form: FormName, request: FastifyRequest, { access, credentials }: FormNeeds, { user, ...options }: FormRequest): IssuedCredential {
+export function issueIn (form: FormName, request: FastifyRequest, { access, credentials }: FormNeeds, { user, ...options }: FormRequest, ttlField = 'ttl'): IssuedCredential {
   const project = requireForm(form, request, access)
   const { caller } = request
   const isPage = caller?.kind === 'project' && caller.publishable
-  return credentials.issue({ project, keyId: keyIdOf(caller), ...options, user: user === undefined || user === '' || isPage ? undefined : opaqueUser(user) })
+  try {
+    return credentials.issue({ project, keyId: keyIdOf(caller), ...options, user: user === undefined || user === '' || isPage ? undefined : opaqueUser(user) })
+  } catch (error) {
+    throw isTurnpikeError(error) && ttlField !== 'ttl' ? inFieldsOf(error, ttlField) : error
+  }
+}
+
+/** A fault is told under the name that the program gave its field. */
+function inFieldsOf (error: TurnpikeError, ttlField: string): TurnpikeError {
+  const renamed = (text: string): string => text.replace(/\bttl\b/g, ttlField)
+  return new TurnpikeError(error.code, renamed(error.message), { cause: error, fields: error.fields.map(({ field, message }) => ({ field: renamed(field), message })), ...(error.retryAfterSeconds === undefined ? {} : { retryAfterSeconds: error.retryAfterSeconds }) })
 }
 
 export function requireForm (form: FormName, { caller }: Pick<FastifyRequest, 'caller'>, access: Pick<Access, 'projects'>): string {

@@ -20,7 +20,7 @@ const moreOfProblem = ({ status, detail }: ProblemView): object => ({ errcode: E
 
 export function matrixForm (app: App, needs: FormNeeds): void {
   for (const version of ['v3', 'r0']) {
-    app.get(`/_matrix/client/${version}/voip/turnServer`, { config: { access: 'project', scope: 'turn:issue', keyOf: keyInQuery('access_token'), moreOfProblem }, schema }, (request, reply) => {
+    app.get(`/_matrix/client/${version}/voip/turnServer`, { config: { access: 'project', scope: 'turn:issue', keyOf: keyInQuery('access_token'), keyIn: 'Authorization: Bearer, or access_token in the query', moreOfProblem }, schema }, (request, reply) => {
       reply.header('cache-control', 'no-store').send(turnRestOf(issueIn('matrix', request, needs, { user: valueOf(request.query, 'user_id') })))
     })
   }

@@ -25,7 +25,7 @@ export function meteredForm (app: App, needs: FormNeeds): void {
     response: { 200: Type.Array(Entry), ...failures },
   }
   const readsCredential = (request: { query: unknown }): boolean => valueOf(request.query, 'apiKey')?.startsWith(PREFIX) === true
-  app.get('/api/v1/turn/credentials', { config: { access: 'project', scope: 'turn:issue', publishable: true, publicWhen: readsCredential, keyOf: keyInQuery('apiKey'), moreOfProblem }, schema: getSchema }, (request, reply) => {
+  app.get('/api/v1/turn/credentials', { config: { access: 'project', scope: 'turn:issue', publishable: true, publicWhen: readsCredential, keyOf: keyInQuery('apiKey'), keyIn: 'apiKey in the query', moreOfProblem }, schema: getSchema }, (request, reply) => {
     reply.header('cache-control', 'no-store')
     if (readsCredential(request)) {
       const { username, credential } = decoded(valueOf(request.query, 'apiKey') ?? '', needs.nowSeconds())
@@ -42,9 +42,9 @@ export function meteredForm (app: App, needs: FormNeeds): void {
     security: [{ key: [] }],
     response: { 200: Type.Object({ username: Type.String(), password: Type.String(), expiryInSeconds: Type.Integer(), label: Type.Optional(Type.String()), apiKey: Type.String() }), ...failures },
   }
-  app.post('/api/v1/turn/credential', { config: { access: 'project', scope: 'turn:issue', keyOf: keyInQuery('secretKey'), moreOfProblem }, schema: postSchema }, (request, reply) => {
+  app.post('/api/v1/turn/credential', { config: { access: 'project', scope: 'turn:issue', keyOf: keyInQuery('secretKey'), keyIn: 'secretKey in the query', moreOfProblem }, schema: postSchema }, (request, reply) => {
     const label = valueOf(request.body, 'label')
-    const issued = issueIn('metered', request, needs, { user: label, ttlSeconds: secondsOf(valueOf(request.body, 'expiryInSeconds'), 'expiryInSeconds') })
+    const issued = issueIn('metered', request, needs, { user: label, ttlSeconds: secondsOf(valueOf(request.body, 'expiryInSeconds'), 'expiryInSeconds') }, 'expiryInSeconds')
     const apiKey = PREFIX + Buffer.from(JSON.stringify([issued.username, issued.credential])).toString('base64url')
     reply.header('cache-control', 'no-store').send({ username: issued.username, password: issued.credential, expiryInSeconds: issued.ttlSeconds, ...(label === undefined ? {} : { label }), apiKey })
   })

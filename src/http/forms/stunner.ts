@@ -17,7 +17,7 @@ const schema = {
 }
 
 export function stunnerForm (app: App, needs: FormNeeds): void {
-  app.get('/ice', { config: { access: 'project', scope: 'turn:issue', publishable: true, keyOf: keyInQuery('key') }, schema }, (request, reply) => {
+  app.get('/ice', { config: { access: 'project', scope: 'turn:issue', publishable: true, keyOf: keyInQuery('key'), keyIn: 'key in the query, or in Authorization: Bearer' }, schema }, (request, reply) => {
     const { query } = request
     const policy = valueOf(query, 'iceTransportPolicy') ?? 'all'
     if (policy !== 'all' && policy !== 'relay') throw new TurnpikeError('invalid-request', 'iceTransportPolicy must be all or relay', { fields: [{ field: 'iceTransportPolicy', message: 'must be all or relay' }] })

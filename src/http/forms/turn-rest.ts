@@ -21,7 +21,7 @@ const schema = {
 }
 
 export function turnRestForm (app: App, needs: FormNeeds): void {
-  const config = { access: 'project', scope: 'turn:issue', publishable: true, keyOf: keyInQuery('key', 'api') } as const
+  const config = { access: 'project', scope: 'turn:issue', publishable: true, keyOf: keyInQuery('key', 'api'), keyIn: 'key (or api) in the query, or in Authorization: Bearer' } as const
   const answer = (request: FastifyRequest): Static<typeof Answer> => {
     const read = (name: string): string | undefined => valueOf(request.query, name) ?? valueOf(request.body, name)
     requireTurn(read('service'))

@@ -23,12 +23,12 @@ const schema = {
 const NUMBERS: Readonly<Record<number, number>> = { 401: 20003, 403: 20005, 404: 20404, 429: 20429 }
 
 export function twilioForm (app: App, needs: FormNeeds): void {
-  const config = { access: 'project', scope: 'turn:issue', keyOf: keyInBasic, challenge: 'Basic realm="Turnpike"', moreOfProblem: (problem: ProblemView) => ({ message: problem.detail, more_info: problem.type, number: NUMBERS[problem.status] ?? 20001 }) } as const
+  const config = { access: 'project', scope: 'turn:issue', keyOf: keyInBasic, keyIn: 'the password of Authorization: Basic', challenge: 'Basic realm="Turnpike"', moreOfProblem: (problem: ProblemView) => ({ message: problem.detail, more_info: problem.type, number: NUMBERS[problem.status] ?? 20001 }) } as const
   app.post('/2010-04-01/Accounts/:account/Tokens.json', { config, schema }, (request, reply) => {
     const project = requireForm('twilio', request, needs.access)
     const { account } = request.params
     if (account !== project && account !== accountSidOf(project)) throw new TurnpikeError('not-found', 'the key is of another account')
-    const issued = issueIn('twilio', request, needs, { ttlSeconds: secondsOf(valueOf(request.body, 'Ttl'), 'Ttl') })
+    const issued = issueIn('twilio', request, needs, { ttlSeconds: secondsOf(valueOf(request.body, 'Ttl'), 'Ttl') }, 'Ttl')
     const now = new Date(needs.nowSeconds() * 1000).toUTCString().replace('GMT', '+0000')
     const entries = issued.iceServers.flatMap(({ urls, username, credential }) => urls.map(url => ({ url, urls: url, ...(username === undefined ? {} : { username, credential }) })))
     reply.code(201).header('cache-control', 'no-store').send({ ttl: String(issued.ttlSeconds), password: issued.credential, username: issued.username, account_sid: account, ice_servers: entries, date_created: now, date_updated: now })

@@ -3,11 +3,11 @@ import Type from 'typebox'
 import type { Access } from '../../access/access.ts'
 import type { Credentials, Integration } from '../../credentials/credentials.ts'
 import type { App } from '../app-type.ts'
-import { audit } from '../audit-trail.ts'
+import { auditedWrite } from '../audit-trail.ts'
 import { problems, UnixSeconds, WITH_BODY } from '../schemas.ts'
 import { snippetsOf } from '../integration-snippets.ts'
 
-export type IntegrationsNeeds = { access: Pick<Access, 'audit'>, credentials: Pick<Credentials, 'secrets' | 'urls'> }
+export type IntegrationsNeeds = { access: Pick<Access, 'change'>, credentials: Pick<Credentials, 'secrets' | 'urls'> }
 
 const tags = ['Integrations']
 const security = [{ key: [] }]
@@ -33,8 +33,8 @@ export function serveIntegrations (app: App, { access, credentials }: Integratio
     response: { 201: WithSecret, ...problems(WITH_BODY, 'integration-exists', 'integration-unsafe', 'secret-not-ours', 'store-unwritable') },
   }
   app.post('/v1/integrations', { config: { access: 'admin' }, schema: postSchema }, (request, reply) => {
-    const made = secrets.addIntegration(request.body.name)
-    audit(access, request, { action: 'integration.create', project: null, target: made.name })
+    const { name } = request.body
+    const made = secrets.addIntegration(name, auditedWrite(access, request, { action: 'integration.create', project: null, target: name }))
     reply.code(201).header('cache-control', 'no-store').send(shown(made))
   })
   const rotateSchema = {
@@ -47,13 +47,13 @@ export function serveIntegrations (app: App, { access, credentials }: Integratio
   }
   app.post('/v1/integrations/:name/rotate', { config: { access: 'admin' }, schema: rotateSchema }, (request, reply) => {
     const { overlap = 172_800 } = request.body
-    const rotated = secrets.rotateIntegration(request.params.name, overlap)
-    audit(access, request, { action: 'integration.rotate', project: null, target: rotated.name, detail: { overlap } })
+    const { name } = request.params
+    const rotated = secrets.rotateIntegration(name, overlap, auditedWrite(access, request, { action: 'integration.rotate', project: null, target: name, detail: { overlap } }))
     reply.code(201).header('cache-control', 'no-store').send(shown(rotated))
   })
   app.delete('/v1/integrations/:name', { config: { access: 'admin' }, schema: { summary: 'Remove an integration; what it minted is accepted no more', tags, security, params: Params, response: { 204: Type.Null(), ...problems('not-found', 'store-unwritable') } } }, (request, reply) => {
-    secrets.removeIntegration(request.params.name)
-    audit(access, request, { action: 'integration.delete', project: null, target: request.params.name })
+    const { name } = request.params
+    secrets.removeIntegration(name, auditedWrite(access, request, { action: 'integration.delete', project: null, target: name }))
     reply.code(204).send(null)
   })
 }

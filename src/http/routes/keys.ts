@@ -97,8 +97,18 @@ function endKeys (app: App, { access, credentials }: KeysNeeds): void {
   }
   app.delete('/v1/projects/:project/keys/:key', { config: { access: 'admin' }, schema: deleteSchema }, async (request, reply) => {
     const { project, key } = request.params
-    audited(access, request, () => ({ action: 'key.revoke', project, target: key }), () => access.keys.revoke(project, key))
-    const { allocationsClosed } = request.query.keepCredentials === true ? { allocationsClosed: 0 } : await credentials.revoke(project, { kind: 'key', subject: key })
+    access.keys.require(project, key)
+    const deed = { action: 'key.revoke', project, target: key }
+    if (request.query.keepCredentials === true) {
+      audited(access, request, () => deed, () => access.keys.revoke(project, key))
+      return await reply.code(200).send({ allocationsClosed: 0 })
+    }
+    // The key, the revocation of what it issued and the entry are one: none of them without the others.
+    const write = (work: () => void): void => audited(access, request, () => deed, () => {
+      access.keys.revoke(project, key)
+      work()
+    })
+    const { allocationsClosed } = await credentials.revoke(project, { kind: 'key', subject: key }, write)
     return await reply.code(200).send({ allocationsClosed })
   })
 }

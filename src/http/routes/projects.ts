@@ -9,7 +9,7 @@ import { audited } from '../audit-trail.ts'
 import { cursorOf, DEFAULT_LIMIT, NEXT, PAGE_QUERY, positionOf } from '../paging.ts'
 import { problems, UnixSeconds, WITH_BODY } from '../schemas.ts'
 
-export type ProjectsNeeds = { access: Pick<Access, 'projects' | 'change'>, usage: Pick<Usage, 'quotas'> }
+export type ProjectsNeeds = { access: Pick<Access, 'projects' | 'change'>, usage: Pick<Usage, 'quotas' | 'settingsChanged'> }
 
 const tags = ['Projects']
 const security = [{ key: [] }]
@@ -49,7 +49,7 @@ function readProjects (app: App, { access, usage }: ProjectsNeeds): void {
   })
 }
 
-function changeProjects (app: App, { access }: ProjectsNeeds): void {
+function changeProjects (app: App, { access, usage }: ProjectsNeeds): void {
   // The settings are checked by their own table, which says what is wrong in one voice with the configuration file.
   const unchecked = { validatorCompiler: () => () => true }
   const postSchema = {
@@ -77,6 +77,7 @@ function changeProjects (app: App, { access }: ProjectsNeeds): void {
   app.patch('/v1/projects/:project', { config: { access: 'admin' }, schema: patchSchema, ...unchecked }, (request, reply) => {
     const { project: id } = request.params
     const project = audited(access, request, () => ({ action: 'project.update', project: id, target: id, detail: { settings: isObject(request.body) ? Object.keys(request.body) : [] } }), () => access.projects.update(id, request.body))
+    usage.settingsChanged(id)
     reply.send(answerOf(project))
   })
   const deleteSchema = { summary: 'Delete a project, its keys with it', description: 'Its live allocations are cut within a second. What it used stays in the ledger. Credentials that it issued and that have not expired would work again in a new project of the same id: revoke them first (DELETE /v1/turn/credentials?project=…).', tags, security, params: Params, response: { 204: Type.Null(), ...problems('not-found', 'project-built-in', 'project-managed', 'store-unwritable') } }

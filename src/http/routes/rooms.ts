@@ -42,13 +42,14 @@ export function serveRoomTokens (app: App, { access }: { access: Pick<Access, 'i
     tags: ['Rooms'],
     security: [{ key: [] }],
     params: Type.Object({ tokenId: Type.String({ pattern: '^[A-Za-z0-9_-]{1,64}$' }) }),
-    response: { 204: Type.Null(), ...problems('invalid-request', 'store-unwritable') },
+    response: { 204: Type.Null(), ...problems('invalid-request', 'quota-exceeded', 'store-unwritable') },
   }
-  // Ids are 72 random bits, so that knowing one is having been given it; which project it is of stands in the token alone.
+  // Which project a token is of stands in the token alone: a key revokes its own project's whatever it names, an admin anybody's.
   app.delete('/v1/tokens/:tokenId', { config: { access: 'project', scope: 'rooms:token' }, schema: revokeSchema }, (request, reply) => {
     const { caller } = request
     const { tokenId } = request.params
-    audited(access, request, () => ({ action: 'token.revoke', project: caller?.kind === 'project' ? caller.project : null, target: tokenId }), () => access.revokeRoomToken(tokenId))
+    const project = caller?.kind === 'project' ? caller.project : null
+    audited(access, request, () => ({ action: 'token.revoke', project, target: tokenId }), () => access.revokeRoomToken(project, tokenId))
     reply.code(204).send(null)
   })
 }

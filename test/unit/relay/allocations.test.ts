@@ -9,7 +9,7 @@ function follow (): { publish (what: string, payload: string, session?: string, 
   const events: TrafficEvent[] = []
   const allocations = new Allocations({ relay: 'turnpike', metrics, nowSeconds: () => 1_795_290_000, onTraffic: event => events.push(event), onBegun: () => {}, isOwn: name => name.endsWith(':turnpike-probe') })
   return {
-    publish: (what, payload, session = '001000000000000002', user = '1795290552:shop.alice') => {
+    publish: (what, payload, session = '001000000000000002', user = '1795290552:shop.alice.0') => {
       const event = parseFeedEvent(`turn/realm/turnpike/user/${user}/allocation/${session}/${what}`, payload)
       if (event !== null) allocations.take(event)
     },

@@ -5,7 +5,7 @@ import { createMetrics } from '../../../src/metrics/metrics.ts'
 import { applyPatch } from '../../../src/protocol/project-settings.ts'
 import { dayPeriod, monthPeriod } from '../../../src/usage/periods.ts'
 import { createUsage, type Usage } from '../../../src/usage/usage.ts'
-import { scratchDirectory } from '../../kit/files.ts'
+import { scratchDirectory, until } from '../../kit/files.ts'
 import { scratchStore, silentLog } from '../../kit/store.ts'
 
 const traffic = (user: string, bytes: number, project = 'shop') => ({ relay: 'turnpike', project, user, bytesFromClient: bytes, bytesToClient: bytes, packetsFromClient: 1, packetsToClient: 1 })
@@ -64,6 +64,27 @@ test('usage by day, user, relay and project, by pages, with nothing twice and no
   expect(names).toEqual(Array.from({ length: 25 }, (_, i) => `user-${String(i).padStart(2, '0')}`))
   const days = query('day', { limit: 1 })
   expect(query('day', { limit: 1, cursor: days.next }).groups).toMatchObject([{ name: '2026-11-21' }])
+})
+
+test('a quota that is lowered below what is used is told at once, although nothing is relayed any more; of a project that is gone nothing is sent', async () => {
+  const clock = { now: 1_800_000_000 }
+  const store = scratchStore()
+  let settings: object = { webhook: 'http://127.0.0.1:9/hook' }
+  const usage = createUsage({ store, log: silentLog, metrics: createMetrics(), nowSeconds: () => clock.now, settingsOf: () => applyPatch({}, settings).settings, webhookSecretOf: () => null })
+  const outbox = (): string[] => store.all<{ body: string }>('SELECT body FROM webhook_outbox').map(({ body }) => (JSON.parse(body) as { type: string }).type)
+  const tick = (): void => { usage.query({ project: null, from: 0, to: clock.now, by: 'day', cursor: null, limit: 1 }) }
+  usage.addTraffic(traffic('alice', 500))
+  tick()
+  expect(outbox()).toEqual([])
+  settings = { ...settings, quotas: { bytesPerDay: 1000 } }
+  usage.settingsChanged('shop')
+  usage.addTraffic(traffic('alice', 0, 'elsewhere'))
+  tick()
+  expect(store.all('SELECT level FROM quota_events ORDER BY level')).toEqual([{ level: 80 }, { level: 100 }])
+  await until('there is nothing left to send', () => {
+    tick()
+    return outbox().length === 0
+  })
 })
 
 test('killed 200 times while it writes: the store opens, and what users used is what projects used', async () => {
