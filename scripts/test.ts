@@ -13,6 +13,7 @@ const TOOLS = [
   ['ip', 'iproute2', 'network namespaces'],
   ['nft', 'nftables', 'NATs between the namespaces'],
   ['curl', 'curl', 'clients that are programs'],
+  ['zsh', 'zsh', 'completion in the shell that it is for'],
   ['openssl', 'openssl', 'certificates of the tests'],
   ['taskset', 'util-linux', 'benchmarks on a core of their own'],
 ] as const

@@ -119,15 +119,30 @@ test('on the data directory while no server runs; a backup of it is put back on 
   expect(readFileSync(file).subarray(0, 15).toString()).toBe('SQLite format 3')
 })
 
-test.each([['bash', 'bash'], ['zsh', 'bash']])('completion for %s is a script that its shell takes', async (shell, program) => {
-  const { out } = await turnpike({}, 'completion', shell)
-  expect(out).toContain('complete -o default -F _turnpike turnpike')
-  const script = shell === 'zsh' ? out.replace(/^autoload.*\n/, '') : out
+test('completion for bash is a script that bash takes; for another shell there is none', async () => {
+  const { out } = await turnpike({}, 'completion', 'bash')
   const complete = async (words: string): Promise<string> => await new Promise(resolve => {
-    execFile(program, ['-c', `${script}\nCOMP_WORDS=(${words}) COMP_CWORD=$((\${#COMP_WORDS[@]} - 1)); _turnpike; echo "\${COMPREPLY[@]}"`], (_error, stdout) => resolve(stdout.trim()))
+    execFile('bash', ['-c', `${out}\nCOMP_WORDS=(${words}) COMP_CWORD=$((\${#COMP_WORDS[@]} - 1)); _turnpike; echo "\${COMPREPLY[@]}"`], (_error, stdout) => resolve(stdout.trim()))
   })
   expect(await complete("turnpike cre''")).toBe('credentials')
   expect(await complete("turnpike keys ''")).toBe('create list rotate revoke')
   expect(await complete('turnpike keys create --s')).toBe('--scopes')
   expect((await turnpike({}, 'completion', 'fish')).code).toBe(64)
+})
+
+test('in zsh, at a terminal, the tabulator completes', async () => {
+  const file = `${scratchDirectory()}/completion.zsh`
+  writeFileSync(file, (await turnpike({}, 'completion', 'zsh')).out)
+  const script = `zmodload zsh/zpty
+zpty shell zsh -f -i
+zpty -w shell "autoload -U compinit && compinit -u -D; source ${file}; turnpike() { :; }"
+sleep 2
+zpty -w -n shell $'turnpike keys \\t\\t'
+sleep 1
+all=
+while zpty -r -t shell line; do all+=$line; done
+print -r -- $all
+zpty -d shell`
+  const shown = await new Promise<string>((resolve, reject) => execFile('zsh', ['-f', '-c', script], (error, stdout) => (error === null ? resolve(stdout) : reject(error))))
+  expect(shown).toMatch(/create +list +revoke +rotate/)
 })
