@@ -15,7 +15,7 @@ export type DeskNeeds = { store: Store, metrics: Pick<Metrics, 'add'>, projects:
 
 /** The id of a key that is set from outside, and cannot be revoked here. */
 const FIXED = 'fixed'
-const MOST_REVOKED = 100_000
+const MOST_OF_A_PROJECT = 10_000
 
 export class RoomTokenDesk {
   readonly #needs: DeskNeeds
@@ -64,9 +64,11 @@ export class RoomTokenDesk {
   /** Nobody joins with it from now on; of one project only, where one is named. Throws store-unwritable, or quota-exceeded. */
   revoke (project: string | null, tokenId: string): void {
     const name = project === null ? tokenId : `${project}/${tokenId}`
-    if (this.#revoked.size >= MOST_REVOKED) throw new TurnpikeError('quota-exceeded', `${MOST_REVOKED} room tokens may be revoked at a time`, { retryAfterSeconds: 3600 })
+    if (project !== null) this.#requireRoom(project)
     const until = this.#needs.nowSeconds() + TOKEN_TTL.max
     addRevokedToken(this.#needs.store, name, until)
+    // To the end, so that they stay in the order of their ends.
+    this.#revoked.delete(name)
     this.#revoked.set(name, until)
   }
 
@@ -82,6 +84,15 @@ export class RoomTokenDesk {
 
   rotateSigningKey (): { keyId: string } {
     return this.#signing.rotate()
+  }
+
+  /** Ids are anybody's to make up who has a key. */
+  #requireRoom (project: string): void {
+    let count = 0
+    for (const name of this.#revoked.keys()) if (name.startsWith(`${project}/`)) count++
+    if (count < MOST_OF_A_PROJECT) return
+    const message = `${MOST_OF_A_PROJECT} room tokens may be revoked at a time; revoke the key that asked for them`
+    throw new TurnpikeError('quota-exceeded', message, { fields: [{ field: 'tokenId', message }], retryAfterSeconds: 3600 })
   }
 }
 

@@ -171,7 +171,11 @@ function settingsOf (assignments: readonly string[] = []): Json {
     if (name === undefined) usage(`--set ${assignment} is not of the form name=value`)
     const path = name.split('.')
     let node = settings
-    for (const group of path.slice(0, -1)) node = (node[group] ??= Object.create(null)) as Json
+    for (const group of path.slice(0, -1)) {
+      const inner = node[group] ??= Object.create(null) as Json
+      if (typeof inner !== 'object' || inner === null || Array.isArray(inner)) usage(`--set ${assignment}: ${group} was set to a value before`)
+      node = inner as Json
+    }
     node[path.at(-1) ?? ''] = valueOf(text)
   }
   return settings

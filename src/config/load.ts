@@ -39,7 +39,9 @@ export function loadConfig ({ env, readFile }: LoadNeeds): Loaded {
     sources.set(setting.variable, found?.source ?? 'default')
     assign(config, setting.path, found?.value ?? setting.fallback)
   }
-  const projects = isObject(file) && isObject(file['projects']) ? file['projects'] : {}
+  const declared = isObject(file) && isObject(file['projects']) ? file['projects'] : {}
+  // A name with nothing under it is null in YAML, and means a project as it is by default.
+  const projects = Object.fromEntries(Object.entries(declared).map(([id, patch]) => [id, patch ?? {}]))
   gathered.problems.push(...projectProblems(file))
   gathered.warnings.push(...unknownVariables(env, settings))
   if (gathered.problems.length === 0) {

@@ -67,7 +67,7 @@ export class Secrets {
   }
 
   list (): SecretInfo[] {
-    return this.#rows.filter(({ integration }) => integration === null).map(row => ({ id: row.id, state: row.state, createdAt: row.created_at, retiresAt: row.retire_at }))
+    return this.#rows.filter(({ integration }) => integration === null).map(row => ({ id: row.id, state: row.state, createdAt: row.created_at, retiresAt: row.state === 'old' ? row.retire_at : null }))
   }
 
   /** Has coturn been told what it is to accept? If not, it is told again. */
@@ -85,8 +85,8 @@ export class Secrets {
     if (this.#rotating) throw new TurnpikeError('rotation-running', 'a rotation has begun and not ended')
     this.#rotating = true
     try {
-      if (this.#pendingRow() === undefined) addSecret(this.#needs.store, newSecret(), this.#needs.nowSeconds(), 'pending', null)
-      await this.#finish(overlapSeconds)
+      this.#begin(overlapSeconds)
+      await this.#finish()
     } finally {
       this.#rotating = false
     }
@@ -174,16 +174,28 @@ export class Secrets {
     }
   }
 
-  async #finish (overlapSeconds: number): Promise<void> {
+  /** Of a secret that is pending, `retire_at` holds how long (s) those before it are to be accepted: a rotation that is broken off keeps its word. */
+  #begin (overlapSeconds: number): void {
+    const { store, nowSeconds } = this.#needs
+    const overlap = Number.isFinite(overlapSeconds) ? overlapSeconds : null
+    store.transaction(() => {
+      if (this.#pendingRow() === undefined) addSecret(store, newSecret(), nowSeconds(), 'pending', null)
+      const pending = this.#pendingRow()
+      if (pending !== undefined && overlap !== null) setSecretState(store, pending.id, 'pending', Math.min(overlap, pending.retire_at ?? overlap))
+    })
+  }
+
+  async #finish (): Promise<void> {
     const { store, proveSecret, nowSeconds, longestTtlSeconds, log } = this.#needs
     this.#read()
     this.#apply()
     const pending = this.#pendingRow()
     if (pending === undefined) return
     await proveSecret(pending.secret)
-    const retireAt = nowSeconds() + Math.min(overlapSeconds, longestTtlSeconds())
+    const retireAt = nowSeconds() + Math.min(pending.retire_at ?? Infinity, longestTtlSeconds())
     store.transaction(() => {
-      for (const row of this.#rows) if (row.integration === null && row.state === 'current') setSecretState(store, row.id, 'old', retireAt)
+      // Those of earlier rotations too: after a leak none of them is to be accepted any longer than the last.
+      for (const row of this.#rows) if (row.integration === null && row.state !== 'pending') setSecretState(store, row.id, 'old', Math.min(retireAt, row.retire_at ?? retireAt))
       setSecretState(store, pending.id, 'current', null)
     })
     this.#read()

@@ -26,10 +26,11 @@ export function authenticateRequests (app: App, { access, limits }: Needs): void
       throw error
     }
     request.caller = caller
+    if (caller.kind === 'project' && caller.publishable) letPageRead(caller.project, access, request, reply)
     // Counted before it is looked at: what is refused costs too.
     await limits.countCaller(request, reply)
     requireRight(caller, request)
-    if (caller.kind === 'project' && caller.publishable) requireOrigin(caller.project, access, request, reply)
+    if (caller.kind === 'project' && caller.publishable) requireOrigin(caller.project, access, request)
   })
 }
 
@@ -41,11 +42,16 @@ function requireRight (caller: Caller, { routeOptions: { config } }: FastifyRequ
 }
 
 /** A key that everybody can read in a page works from the pages it is meant for. The browser vouches for Origin, and for that alone. */
-function requireOrigin (project: string, { projects }: Pick<Access, 'projects'>, { headers: { origin } }: FastifyRequest, reply: FastifyReply): void {
+function requireOrigin (project: string, { projects }: Pick<Access, 'projects'>, { headers: { origin } }: FastifyRequest): void {
   const settings = projects.get(project)?.settings
   if (settings?.publishableKeys !== true) throw new TurnpikeError('forbidden', 'publishable keys are switched off in this project')
   if (origin === undefined || !settings.origins.includes(origin)) throw new TurnpikeError('origin-not-allowed', `${origin === undefined ? 'there is no Origin header; a publishable key works from browsers' : `${origin.slice(0, 200)} is not among the origins of the project`}`)
-  reply.header('access-control-allow-origin', origin).header('vary', 'Origin')
+}
+
+/** Whatever the answer is: a refusal that a page cannot read is a network error to it. */
+function letPageRead (project: string, { projects }: Pick<Access, 'projects'>, { headers: { origin } }: FastifyRequest, reply: FastifyReply): void {
+  if (origin === undefined || projects.get(project)?.settings.origins.includes(origin) !== true) return
+  reply.header('access-control-allow-origin', origin).header('access-control-expose-headers', 'retry-after, x-request-id').header('vary', 'Origin')
 }
 
 /**

@@ -17,7 +17,7 @@ const RECONCILE_PAUSE_MS = 500
 export class Cutter {
   readonly #needs: CutterNeeds
   /** Asked to end, and not known to have ended: asked again, and not with every sweep. */
-  readonly #asked = new Map<string, number>()
+  readonly #asked = new Map<string, { atMs: number, /** One too many, which only its beginning tells. */ byCrowd: boolean }>()
   #waiting: Allocation[] = []
   #sweep: NodeJS.Timeout | undefined
 
@@ -40,7 +40,13 @@ export class Cutter {
     if (reason === null) return
     this.#needs.log.info({ relay: this.#needs.relay, project: allocation.project, user: allocation.user, session: allocation.session, reason }, 'an allocation is cut')
     this.#needs.metrics.add('turnpike_relay_cuts_total', { relay: this.#needs.relay, reason })
-    this.#cutSoon(allocation)
+    this.#cutSoon(allocation, crowd !== null && this.#reasonFor(allocation, null) === null)
+  }
+
+  /** coturn has been started anew: its sessions are others. */
+  forget (): void {
+    this.#asked.clear()
+    this.#waiting = []
   }
 
   /** Resolves to how many have ended. Throws relay-control-lost. */
@@ -75,17 +81,18 @@ export class Cutter {
     const { allocations } = this.#needs
     const now = performance.now()
     const live = new Map(allocations.list().map(allocation => [allocation.session, allocation]))
-    for (const [session, askedAt] of this.#asked) {
+    for (const [session, { atMs, byCrowd }] of this.#asked) {
       const allocation = live.get(session)
-      if (allocation === undefined) this.#asked.delete(session)
-      else if (now - askedAt > SEEN_WITHIN_MS) this.#cutSoon(allocation)
+      if (allocation === undefined || (!byCrowd && now - atMs > SEEN_WITHIN_MS)) this.#asked.delete(session)
+      else if (now - atMs > SEEN_WITHIN_MS) this.#cutSoon(allocation, byCrowd)
     }
+    // Those whose cut came to nothing are asked for their reason again: it may be gone.
     for (const allocation of live.values()) if (!this.#asked.has(allocation.session)) this.judge(allocation, null)
   }
 
   /** Allocations that are to end in the same moment leave one after another over one connection. */
-  #cutSoon (allocation: Allocation): void {
-    this.#asked.set(allocation.session, performance.now())
+  #cutSoon (allocation: Allocation, byCrowd: boolean): void {
+    this.#asked.set(allocation.session, { atMs: performance.now(), byCrowd })
     if (this.#waiting.push(allocation) === 1) setImmediate(() => this.#cutWaiting())
   }
 

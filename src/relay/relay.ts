@@ -164,14 +164,19 @@ class Coturn implements Relay {
   #started (adopted: boolean): void {
     if (adopted) this.#cutter.reconcile()
     // One of an earlier control plane, with another configuration, may have reported here before it was ended.
-    else if (this.#supervisor.status().restarts === 0) this.#allocations.restart()
+    else if (this.#supervisor.status().restarts === 0) this.#begunAnew()
   }
 
   async #end (deadlineMs: number): Promise<void> {
     this.#control.close()
     await this.#launcher.end(deadlineMs)
     this.#feed.disconnect()
+    this.#begunAnew()
+  }
+
+  #begunAnew (): void {
     this.#allocations.restart()
+    this.#cutter.forget()
   }
 
   async #close (): Promise<void> {

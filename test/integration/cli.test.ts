@@ -61,6 +61,7 @@ test('against the server of the data directory: projects, keys, credentials, tok
   expect(await at('keys', 'create', '--scopes', 'fly')).toMatchObject({ code: 65, err: expect.stringMatching(/scopes.*one of/) })
   expect(await at('integrations', 'create', 'synapse')).toMatchObject({ code: 65, err: expect.stringContaining('[integration-unsafe]') })
   expect(await at('credentials', 'revoke')).toMatchObject({ code: 64, err: expect.stringContaining('needs a user, or --all') })
+  expect(await at('projects', 'update', 'default', '--set', 'quotas=5', '--set', 'quotas.peers=1')).toMatchObject({ code: 64, err: expect.stringContaining('quotas was set to a value before') })
   expect(await at('projects', 'update', 'default', '--set', 'nonsense')).toMatchObject({ code: 64, err: expect.stringContaining('name=value') })
   expect(await at('secrets', 'rotate', 'foo')).toMatchObject({ code: 64, err: expect.stringContaining('none of turn, signing') })
   expect(await at('projects', 'update', 'default', '--set', 'expiry=medium')).toMatchObject({ code: 65, err: expect.stringContaining('expiry must be one of soft, hard') })
@@ -88,6 +89,7 @@ test('on the data directory while no server runs; a backup of it is put back on 
   const adminEnv = { TURNPIKE_DATA_DIR: scratchDirectory(), TURNPIKE_ADMIN_KEY: app.adminKey }
   expect(await turnpike(adminEnv, 'backup', file, '--url', app.url())).toMatchObject({ code: 0, out: `${file}\n`, err: expect.stringContaining('secrets too') })
   expect(statSync(file).mode & 0o777).toBe(0o600)
+  expect(await turnpike({ ...adminEnv, TURNPIKE_ADMIN_KEY: 'a-wrong-key-of-24-characters' }, 'backup', `${file}.2`, '--url', app.url())).toMatchObject({ code: 77 })
   expect(await turnpike(adminEnv, 'backup', file, '--url', app.url())).toMatchObject({ code: 73, err: expect.stringMatching(/is there already[^]*\[file-unusable\]/) })
   const small = scratchDirectory()
   execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'tmpfs', small])

@@ -75,7 +75,7 @@ test('projects that the settings file declares are there, are changed there alon
   const change = await first.request('/v1/projects/shop', { method: 'PATCH', body: '{"expiry":"soft"}', key: first.adminKey })
   expect([change.status, change.body['code']]).toEqual([409, 'project-managed'])
   await first.stop(2000)
-  writeFileSync(file, 'projects:\n  shop:\n    transports: [udp]\n')
+  writeFileSync(file, 'projects:\n  plain:\n  shop:\n    transports: [udp]\n')
   const second = await startApp({ ...first.env, TURNPIKE_CONFIG: file })
   expect((await second.request('/v1/projects/shop', { key: first.adminKey })).body).toMatchObject({ settings: { expiry: 'soft', transports: ['udp'], quotas: { bytesPerDay: null } } })
 })
@@ -136,7 +136,10 @@ test('a publishable key issues to pages of its origins, ten a minute for each ad
   expect(codeOf(await send('GET', '/v1/usage', undefined, key, page))).toEqual([403, 'forbidden'])
   const preflight = await app.request('/v1/turn/credentials', { method: 'OPTIONS', headers: { ...page, 'access-control-request-method': 'POST' }, key: null })
   expect([preflight.status, preflight.headers.get('access-control-allow-headers')]).toEqual([204, 'authorization, content-type, idempotency-key'])
-  const statuses = await Promise.all(Array.from({ length: 12 }, async () => (await ask(page)).status))
+  const answers = await Promise.all(Array.from({ length: 12 }, async () => await ask(page)))
+  const statuses = answers.map(({ status }) => status)
+  // A page reads refusals too.
+  expect(answers.every(({ headers }) => headers.get('access-control-allow-origin') === 'https://app.example')).toBe(true)
   // Six of the ten are spent, on what was refused too.
   expect(statuses.filter(status => status === 201)).toHaveLength(4)
   expect(statuses.filter(status => status === 429)).toHaveLength(8)

@@ -12,11 +12,12 @@ export function startTicksOf (pid: number): string | null {
   }
 }
 
-/** The pids of processes whose command line holds exactly this argument. */
-export function pidsWithArgument (argument: string): number[] {
+/** The pids of processes that were started with `-c` and this file: not of somebody who looks at it. */
+export function pidsConfiguredBy (file: string): number[] {
   return allPids().filter(pid => {
     try {
-      return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').includes(argument)
+      const args = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0')
+      return args.some((arg, i) => arg === file && args[i - 1] === '-c')
     } catch {
       return false
     }

@@ -13,7 +13,7 @@ import { installCoturn, whyNotInstallable } from '../install-coturn.ts'
 import { removeUserDatabase } from '../records.ts'
 import { requireFreePorts } from './free-ports.ts'
 import { followLog } from './log-file.ts'
-import { pidsWithArgument, startTicksOf } from './process-table.ts'
+import { pidsConfiguredBy, startTicksOf } from './process-table.ts'
 
 export type ProcessNeeds = {
   /** Where coturn's files stand. */
@@ -67,7 +67,7 @@ export function createProcessDriver (needs: ProcessNeeds): Driver {
     },
     stop: async deadlineMs => {
       stopWatching()
-      const pids = new Set([...(running === null ? [] : [running.pid]), ...pidsWithArgument(paths.conf)])
+      const pids = new Set([...(running === null ? [] : [running.pid]), ...pidsConfiguredBy(paths.conf)])
       running = null
       await Promise.all([...pids].map(pid => end(pid, Math.min(PATIENCE_MS, deadlineMs / 2))))
       rmSync(paths.state, { force: true })
@@ -82,7 +82,7 @@ async function takeOverOrStart (launch: Launch, program: string, directory: stri
   const digest = digestOf(launch, program)
   const found = findRunning(paths)
   if (found?.digest === digest) return { pid: found.pid, startTicks: found.startTicks, adopted: true }
-  for (const pid of pidsWithArgument(paths.conf)) await end(pid, PATIENCE_MS)
+  for (const pid of pidsConfiguredBy(paths.conf)) await end(pid, PATIENCE_MS)
   await requireFreePorts(launch.listen)
   writeFiles(launch, paths)
   const started = launchProgram(program, paths)
@@ -174,7 +174,7 @@ function launchProgram (program: string, paths: Paths): Running {
 function findRunning (paths: Paths): (Running & { digest: string }) | null {
   try {
     const state = JSON.parse(readFileSync(paths.state, 'utf8')) as Running & { digest: string }
-    const isSame = startTicksOf(state.pid) === state.startTicks && pidsWithArgument(paths.conf).includes(state.pid)
+    const isSame = startTicksOf(state.pid) === state.startTicks && pidsConfiguredBy(paths.conf).includes(state.pid)
     return isSame ? state : null
   } catch {
     return null

@@ -41,6 +41,15 @@ test('a token that a project revokes is its own: another\'s with the same id goe
   expect(() => access.checkRoomToken(token)).toThrow(expect.objectContaining({ code: 'token-invalid' }))
 })
 
+test('one project cannot use up the room for revoked tokens, and an admin always has some; what has expired is forgotten', () => {
+  const clock = { now: 1000 }
+  const access = createAccess({ store: scratchStore(), metrics: createMetrics(), config: loadConfig({ env: {}, readFile: () => '' }).config, log: silentLog, nowSeconds: () => clock.now })
+  access.change(() => ENTRY, () => { for (let i = 0; i < 10_000; i++) access.revokeRoomToken('call', `t${i}`) })
+  expect(() => access.revokeRoomToken('call', 'one-more')).toThrow(expect.objectContaining({ code: 'quota-exceeded' }))
+  access.revokeRoomToken('default', 'mine')
+  access.revokeRoomToken(null, 'anybodys')
+}, 30_000)
+
 test('metadata that is nested without bound is refused by its name', () => {
   const access = createAccess({ store: scratchStore(), metrics: createMetrics(), config: loadConfig({ env: {}, readFile: () => '' }).config, log: silentLog, nowSeconds: () => 1000 })
   const deep = JSON.parse(`${'{"a":'.repeat(5000)}1${'}'.repeat(5000)}`) as Record<string, never>

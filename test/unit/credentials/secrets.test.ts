@@ -67,6 +67,26 @@ test('after a leak, an overlap of 0 ends the old secret at once', async () => {
   expect(coturn.accepted).not.toContain(old)
 })
 
+test('after a leak, secrets of earlier rotations end too, and a rotation that is broken off keeps its word', async () => {
+  let proves = false
+  const { secrets, coturn, clock } = secretsWith({ proveSecret: async () => { if (!proves) throw new Error('coturn is away') } })
+  const [oldest = ''] = secrets.accepted(true)
+  proves = true
+  await secrets.rotate()
+  const [leaked = ''] = secrets.accepted(true)
+  proves = false
+  await expect(secrets.rotate(0)).rejects.toThrow('coturn is away')
+  expect(secrets.isBrokenOff()).toBe(true)
+  proves = true
+  await secrets.rotate()
+  clock.now += 5
+  secrets.retire()
+  expect(secrets.list().map(({ state }) => state)).toEqual(['current'])
+  expect(coturn.accepted).toHaveLength(1)
+  expect(coturn.accepted).not.toContain(oldest)
+  expect(coturn.accepted).not.toContain(leaked)
+})
+
 test('what could not be written down is not made', () => {
   const { secrets, coturn } = secretsWith()
   const before = secrets.accepted(true)

@@ -40,6 +40,20 @@ test('one allocation too many whose cut failed is cut again, although nothing el
   expect(asked).toEqual([['2'], ['2']])
 })
 
+test('one whose cut failed lives on where the reason is gone meanwhile', async () => {
+  let isRevoked = true
+  const { begin, asked } = cutterWith(() => (isRevoked ? 'revoked' : null), 1)
+  begin('1')
+  await vi.advanceTimersByTimeAsync(100)
+  expect(asked).toEqual([['1']])
+  isRevoked = false
+  await vi.advanceTimersByTimeAsync(5000)
+  expect(asked).toHaveLength(1)
+  isRevoked = true
+  await vi.advanceTimersByTimeAsync(1000)
+  expect(asked).toEqual([['1'], ['1']])
+})
+
 test('a question that cannot be answered now ends nothing, and is asked again', async () => {
   let tries = 0
   const { begin, asked } = cutterWith(() => {
