@@ -9,6 +9,7 @@ import type { IceTransport, ProjectSettings } from '../protocol/project-settings
 import type { Store } from '../store/store.ts'
 import { iceServersOf, stunUrls, turnUrls, type RelayEndpoint } from './ice-servers.ts'
 import { migrations } from './records.ts'
+import { isMinted } from './rest-secret.ts'
 import { Revocations, type Bearer, type Revocation } from './revocations.ts'
 import { Secrets, type Integration, type SecretInfo, type Write } from './secrets.ts'
 import { TtlBounds } from './ttl-bounds.ts'
@@ -63,6 +64,8 @@ export type Credentials = Part & {
   liftRevocation (project: string, target: RevokeTarget, write: Write): void
   /** Why an allocation must not live, in a word, or null. */
   reasonToCut (bearer: Bearer & { username: string, expiresAtSeconds: number | null }): 'revoked' | 'expired' | 'project-disabled' | null
+  /** Was this login minted with a secret of ours that still counts, and does it still hold? */
+  isOurs (login: { username: string, password: string }): boolean
   /** The secrets that coturn is to accept, the current one first. */
   acceptedSecrets (withIntegrations: boolean): string[]
   secrets: Pick<Secrets, 'list' | 'rotate' | 'integrations' | 'addIntegration' | 'rotateIntegration' | 'removeIntegration'>
@@ -167,6 +170,10 @@ class Office implements Credentials {
     if (settings === null) return bearer.project === OTHER ? null : 'project-disabled'
     if (!settings.enabled) return 'project-disabled'
     return settings.expiry === 'hard' && bearer.expiresAtSeconds !== null && bearer.expiresAtSeconds < this.#needs.nowSeconds() ? 'expired' : null
+  }
+
+  isOurs (login: { username: string, password: string }): boolean {
+    return this.secrets.accepted(false).some(secret => isMinted(secret, login, this.#needs.nowSeconds()))
   }
 
   acceptedSecrets (withIntegrations: boolean): string[] {

@@ -33,7 +33,11 @@ declare module 'fastify' {
     publicWhen?: Condition
     /** WWW-Authenticate of a refusal; Bearer where not given. */
     challenge?: string
-    /** What clients of an API of somebody else look for in an error. */
+    /** May pages of every origin read the answer? Where no cookie and no publishable key is in play. */
+    openToPages?: Condition
+    /** Do its clients read an error only where its type is application/json? */
+    plainErrors?: boolean
+    /** What clients of an API of somebody else look for in an error, instead of ours where the names are the same; undefined takes a field out. */
     moreOfProblem?: (problem: ProblemView) => object
   }
   interface FastifyRequest {

@@ -11,6 +11,7 @@ export function authenticateRequests (app: App, { access, limits }: Needs): void
   app.decorateRequest('caller', null)
   app.addHook('onRequest', async (request, reply) => {
     const { config } = request.routeOptions
+    if (config.openToPages?.(request) === true) reply.header('access-control-allow-origin', '*').header('access-control-expose-headers', 'link, retry-after, x-request-id')
     // An address that nobody answers is told apart from one that is closed only by the not-found answer.
     if (request.is404 || config.access === 'public' || config.publicWhen?.(request) === true) {
       if (config.unlimited !== true) await limits.countAddress(request)

@@ -1,7 +1,7 @@
-/** CORS preflights (Fetch standard §3.2.2) of the routes that web pages may call with a publishable key. */
+/** CORS preflights (Fetch standard §3.2.2) of the routes that web pages may call. */
 import type { App } from './app-type.ts'
 
-const ROUTES = ['/v1/turn/credentials', '/turn', '/ice', '/api/v1/turn/credentials'] as const
+const ROUTES = ['/v1/turn/credentials', '/turn', '/ice', '/api/v1/turn/credentials', '/_matrix/client/v3/voip/turnServer', '/_matrix/client/r0/voip/turnServer'] as const
 /** A preflight has no key, so it is for everybody; which page reads the answer, the answer itself decides. */
 const HEADERS = {
   'access-control-allow-origin': '*',

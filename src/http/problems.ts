@@ -7,6 +7,7 @@ import type { App } from './app-type.ts'
 export type Problem = { type: string, title: string, status: number, detail: string, code: ErrorCode, cure: string, instance: string, errors?: FieldError[] }
 
 const CONTENT_TYPE = 'application/problem+json; charset=utf-8'
+const PLAIN_TYPE = 'application/json; charset=utf-8'
 /** Fastify's own errors that a client causes, by their code. */
 const OF_FASTIFY: Readonly<Record<string, { code: ErrorCode, detail: string }>> = {
   FST_ERR_CTP_INVALID_JSON_BODY: { code: 'invalid-json', detail: 'the body cannot be read as JSON' },
@@ -41,13 +42,13 @@ export function answerError (error: FastifyError, request: FastifyRequest, reply
   const problem = problemOf(ours, request.id)
   if (problem.code === 'internal') request.log.error({ requestId: request.id, err: error }, 'a request failed on our side')
   const more = request.routeOptions.config?.moreOfProblem?.(problem)
-  return send(reply, more === undefined ? problem : { ...problem, ...more }, isTurnpikeError(ours) ? ours.retryAfterSeconds : undefined)
+  return send(reply, problem, isTurnpikeError(ours) ? ours.retryAfterSeconds : undefined, more)
 }
 
-function send (reply: FastifyReply, problem: Problem, retryAfterSeconds?: number): FastifyReply {
+function send (reply: FastifyReply, problem: Problem, retryAfterSeconds?: number, more: object = {}): FastifyReply {
   if (retryAfterSeconds !== undefined) reply.header('retry-after', String(retryAfterSeconds))
   if (problem.status === 401) reply.header('www-authenticate', reply.request.routeOptions.config?.challenge ?? 'Bearer')
-  return reply.code(problem.status).header('cache-control', 'no-store').type(CONTENT_TYPE).serializer(JSON.stringify).send(problem)
+  return reply.code(problem.status).header('cache-control', 'no-store').type(reply.request.routeOptions.config?.plainErrors === true ? PLAIN_TYPE : CONTENT_TYPE).serializer(JSON.stringify).send({ ...problem, ...more })
 }
 
 function translate (error: FastifyError, request: FastifyRequest, bodyLimitBytes: number): unknown {

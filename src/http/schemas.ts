@@ -41,6 +41,12 @@ export function publicProblems (...codes: (ErrorCode | readonly ErrorCode[])[]):
   } as unknown as TSchema]))
 }
 
+/** The same answers under the type that clients of an API of somebody else insist on. */
+export function asPlainJson (answers: Record<number, TSchema>): Record<number, TSchema> {
+  const entries = Object.entries(answers) as unknown as [string, { content: Record<string, object> }][]
+  return Object.fromEntries(entries.map(([status, answer]) => [status, { ...answer, content: { 'application/json': { ...answer.content['application/problem+json'] } } }])) as unknown as Record<number, TSchema>
+}
+
 function exampleOf (code: ErrorCode): object {
   const { title, status, cure } = errorEntry(code)
   return { type: `urn:turnpike:error:${code}`, title, status, detail: 'What was wrong with this very request.', code, cure, instance: 'Jq1yH8xYc0aP' }

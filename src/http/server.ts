@@ -42,7 +42,7 @@ export type HttpLogger = FastifyBaseLogger
 export type HttpNeeds = {
   config: Pick<Config, 'http' | 'metrics' | 'callPage' | 'signaling' | 'limits'>
   access: Access
-  credentials: Pick<Credentials, 'issue' | 'revoke' | 'revocations' | 'liftRevocation' | 'secrets' | 'urls'>
+  credentials: Pick<Credentials, 'issue' | 'revoke' | 'revocations' | 'liftRevocation' | 'reasonToCut' | 'isOurs' | 'secrets' | 'urls'>
   relay: Pick<Relay, 'health' | 'allocations' | 'cut'>
   signaling: Pick<Signaling, 'admit' | 'attach'>
   usage: Pick<Usage, 'query' | 'quotas' | 'settingsChanged'>

@@ -30,6 +30,11 @@ test('draft-uberti, GET: as Janus, Selkies and others call it, with key, api or 
   }
   const selkies = await app.request('/turn?service=turn', { headers: { 'x-auth-user': 'desk top', 'x-turn-protocol': 'tcp', 'x-turn-tls': 'false' } })
   expect(selkies.body).toMatchObject({ username: expect.stringMatching(/:default\.u_[\w-]{22}\./), uris: [expect.stringMatching(/tcp$/)] })
+  // It sends these without being asked: what is not to be had is not insisted on.
+  for (const headers of [{ 'x-turn-protocol': 'udp', 'x-turn-tls': 'true' }]) expect((await app.request('/turn?service=turn', { headers })).body['uris']).toHaveLength(2)
+  const root = await fetchText(`/?service=turn&username=fred&key=${app.apiKey}`)
+  expect([root.status, (JSON.parse(root.text) as { ttl: number }).ttl]).toEqual([200, 3600])
+  expect((await fetchText('/')).headers.get('content-type')).toContain('text/html')
   expect((await app.request('/turn?service=stun')).body).toMatchObject({ code: 'invalid-request', errors: [{ field: 'service' }] })
   expect((await app.request('/turn?ttl=abc')).body).toMatchObject({ code: 'invalid-request', errors: [{ field: 'ttl' }] })
   expect((await app.request('/turn?transport=sctp')).body).toMatchObject({ errors: [{ field: 'transport' }] })
@@ -52,6 +57,7 @@ test('draft-uberti, POST: the query repeated in a form body (libcurl as Janus ha
 test('STUNner: an RTCConfiguration', async () => {
   const { status, body } = await app.request(`/ice?service=turn&ttl=600&username=fred&iceTransportPolicy=relay&namespace=a&gateway=b&listener=c&key=${app.apiKey}`, { key: null })
   expect([status, body['iceTransportPolicy']]).toEqual([200, 'relay'])
+  expect((await app.request('/ice?iceTransportPolicy=public')).body['iceTransportPolicy']).toBe('all')
   const [turn] = body['iceServers'] as { urls: string[], username: string, credential: string }[]
   expect(turn?.urls.every(url => url.startsWith('turn:'))).toBe(true)
   await works(turn?.username, turn?.credential)
@@ -69,7 +75,7 @@ test('Twilio: its own client library takes a token, and understands a refusal', 
   await works(token.username, token.password)
   const wrong = twilio(accountSid, 'tpk_000000000000_wrong')
   wrong.api.baseUrl = app.url()
-  await expect(wrong.tokens.create()).rejects.toMatchObject({ status: 401, message: expect.stringContaining('the key is not known here') })
+  await expect(wrong.tokens.create()).rejects.toMatchObject({ status: 401, code: 20003, moreInfo: 'urn:turnpike:error:unauthorized', message: expect.stringContaining('the key is not known here') })
   const raw = await fetchText(`/2010-04-01/Accounts/${accountSid}/Tokens.json`, { method: 'POST', headers: { authorization: `Basic ${Buffer.from(`default:${app.apiKey}`).toString('base64')}`, 'content-type': 'application/x-www-form-urlencoded' }, body: 'Ttl=600' })
   expect(raw.status).toBe(201)
   expect(JSON.parse(raw.text)).toMatchObject({ ttl: '600', account_sid: accountSid, date_created: expect.stringMatching(/^\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d \+0000$/) })
@@ -117,6 +123,23 @@ test('Metered: the bare array, and a credential whose own key a page may have', 
   await works(own?.username, own?.credential)
   const nobody = await fetchText('/api/v1/turn/credentials?apiKey=nothing')
   expect([nobody.status, (JSON.parse(nobody.text) as { error: string }).error]).toEqual([401, 'the key is not known here'])
+  const elsewhere = await fetchText(`/api/v1/turn/credentials?apiKey=${app.apiKey}&region=europe`)
+  expect(elsewhere.status).toBe(200)
+  const refusal = async (path: string) => {
+    const answer = await fetchText(path, { headers: { origin: 'https://anywhere.example' } })
+    return [answer.status, (JSON.parse(answer.text) as { code: string }).code, answer.headers.get('access-control-allow-origin')]
+  }
+  await admin('PATCH', '/v1/projects/default', { forms: ['twilio'] })
+  expect(await refusal(`/api/v1/turn/credentials?apiKey=${credential.apiKey}`)).toEqual([403, 'form-off', '*'])
+  await admin('PATCH', '/v1/projects/default', { forms: null, transports: ['tcp'] })
+  const tcpOnly = JSON.parse((await fetchText(`/api/v1/turn/credentials?apiKey=${credential.apiKey}`)).text) as { urls: string }[]
+  expect(tcpOnly.map(({ urls }) => urls.split('=')[1] ?? 'stun')).toEqual(['stun', 'tcp'])
+  await admin('PATCH', '/v1/projects/default', { transports: null })
+  await app.request(`/v1/turn/credentials/${encodeURIComponent(credential.username)}`, { method: 'DELETE' })
+  expect(await refusal(`/api/v1/turn/credentials?apiKey=${credential.apiKey}`)).toEqual([403, 'user-revoked', '*'])
+  await app.request(`/v1/turn/revocations/${encodeURIComponent(credential.username)}`, { method: 'DELETE' })
+  const forged = `tpc_${Buffer.from(JSON.stringify(['9999999999:default.alice.0', 'AAAAAAAAAAAAAAAAAAAAAAAAAAA='])).toString('base64url')}`
+  expect(await refusal(`/api/v1/turn/credentials?apiKey=${forged}`)).toEqual([401, 'unauthorized', '*'])
   for (const wrong of ['tpc_', 'tpc_W10', `tpc_${Buffer.from('["1:default.a","x"]').toString('base64url')}`, `tpc_${Buffer.from('["9999999999:<script>","x"]').toString('base64url')}`]) {
     const refused = await fetchText(`/api/v1/turn/credentials?apiKey=${wrong}`)
     expect([refused.status, (JSON.parse(refused.text) as { error: string }).error], wrong).toEqual([401, 'Invalid API Key'])
@@ -133,12 +156,15 @@ test('Matrix: exactly its four fields, TURN only, and its error codes', async ()
     await works(body['username'], body['password'])
   }
   const refused = await app.request('/_matrix/client/v3/voip/turnServer', { key: 'wrong' })
-  expect(refused.body).toMatchObject({ errcode: 'M_UNKNOWN_TOKEN', error: expect.any(String), code: 'unauthorized' })
+  expect(refused.body).toMatchObject({ errcode: 'M_UNKNOWN', error: expect.any(String), code: 'unauthorized' })
+  expect([refused.headers.get('content-type'), refused.headers.get('access-control-allow-origin')]).toEqual(['application/json; charset=utf-8', '*'])
+  const preflight = await fetchText('/_matrix/client/v3/voip/turnServer', { method: 'OPTIONS', headers: { origin: 'https://element.example', 'access-control-request-method': 'GET' } })
+  expect([preflight.status, preflight.headers.get('access-control-allow-origin')]).toEqual([204, '*'])
 })
 
 test('WHIP: one Link header for each URL, in the order that parsers insist on; none on a preflight', async () => {
   const answer = await fetchText('/v1/ice', { method: 'OPTIONS', headers: bearer() })
-  expect(answer.status).toBe(204)
+  expect([answer.status, answer.headers.get('access-control-allow-origin'), answer.headers.get('access-control-expose-headers')]).toEqual([204, '*', 'link, retry-after, x-request-id'])
   // As they were sent: fetch joins them.
   const raw = await curl('-i', '-X', 'OPTIONS', '-H', `Authorization: Bearer ${app.apiKey}`, `${app.url()}/v1/ice`)
   const links = raw.split('\r\n').filter(line => line.toLowerCase().startsWith('link:'))
@@ -189,7 +215,8 @@ test('a form that is switched off says so, and the others go on; scopes, quotas 
   ]
   for (const [method, path, headers] of paths) {
     const answer = await fetchText(path, { method, headers })
-    expect([answer.status, (JSON.parse(answer.text) as { code: string }).code], path).toEqual([403, 'form-off'])
+    const { code, more_info: info } = JSON.parse(answer.text) as { code: unknown, more_info?: string }
+    expect([answer.status, info ?? code], path).toEqual([403, info === undefined ? 'form-off' : 'urn:turnpike:error:form-off'])
   }
   const ask = async () => (await app.request('/_matrix/client/v3/voip/turnServer?user_id=alice', { key }))
   expect([(await ask()).status, (await ask()).status]).toEqual([200, 200])

@@ -7,7 +7,7 @@ import { isTurnpikeError, TurnpikeError } from '../../protocol/errors.ts'
 import { TRANSPORTS, type FormName, type IceTransport } from '../../protocol/project-settings.ts'
 import { keyIdOf, projectOf } from '../authenticate.ts'
 
-export type FormNeeds = { access: Pick<Access, 'projects' | 'change'>, credentials: Pick<Credentials, 'issue' | 'revoke' | 'urls'>, nowSeconds: () => number }
+export type FormNeeds = { access: Pick<Access, 'projects' | 'change'>, credentials: Pick<Credentials, 'issue' | 'revoke' | 'reasonToCut' | 'isOurs' | 'urls'>, nowSeconds: () => number }
 export type FormRequest = Pick<CredentialRequest, 'ttlSeconds' | 'policy' | 'transports' | 'region'> & { /** Whatever the program calls its user. */ user?: string | undefined }
 
 /** Issues for the caller's project. Throws form-off where the project does not answer this API. */
@@ -29,7 +29,11 @@ function inFieldsOf (error: TurnpikeError, ttlField: string): TurnpikeError {
 }
 
 export function requireForm (form: FormName, { caller }: Pick<FastifyRequest, 'caller'>, access: Pick<Access, 'projects'>): string {
-  const project = projectOf(caller, undefined)
+  return requireFormOf(projectOf(caller, undefined), form, access)
+}
+
+/** Throws form-off, or not-found. */
+export function requireFormOf (project: string, form: FormName, access: Pick<Access, 'projects'>): string {
   if (!access.projects.require(project).settings.forms.includes(form)) throw new TurnpikeError('form-off', `the project ${project} has not ${form} among its forms`)
   return project
 }

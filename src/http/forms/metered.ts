@@ -4,17 +4,17 @@
  */
 import Type from 'typebox'
 import { TurnpikeError } from '../../protocol/errors.ts'
+import type { FastifyRequest } from 'fastify'
 import type { App, ProblemView } from '../app-type.ts'
+import { projectOf } from '../authenticate.ts'
 import { problems } from '../schemas.ts'
-import { issueIn, keyInQuery, secondsOf, valueOf, type FormNeeds } from './form.ts'
+import { issueIn, keyInQuery, requireFormOf, secondsOf, valueOf, type FormNeeds } from './form.ts'
 
 const tags = ['Forms of others']
 const Entry = Type.Object({ urls: Type.String(), username: Type.Optional(Type.String()), credential: Type.Optional(Type.String()) })
 const PREFIX = 'tpc_'
-/** Its names for "wherever". */
-const ANYWHERE = new Set(['global', 'standard'])
 const moreOfProblem = ({ detail }: ProblemView): object => ({ error: detail, message: detail })
-const failures = problems('invalid-request', 'form-off', 'project-disabled', 'user-revoked', 'origin-not-allowed', 'quota-exceeded', 'relay-unavailable')
+const failures = problems('form-off', 'project-disabled', 'user-revoked', 'origin-not-allowed', 'quota-exceeded', 'relay-unavailable')
 
 export function meteredForm (app: App, needs: FormNeeds): void {
   const getSchema = {
@@ -25,14 +25,14 @@ export function meteredForm (app: App, needs: FormNeeds): void {
     response: { 200: Type.Array(Entry), ...failures },
   }
   const readsCredential = (request: { query: unknown }): boolean => valueOf(request.query, 'apiKey')?.startsWith(PREFIX) === true
-  app.get('/api/v1/turn/credentials', { config: { access: 'project', scope: 'turn:issue', publishable: true, publicWhen: readsCredential, keyOf: keyInQuery('apiKey'), keyIn: 'apiKey in the query', moreOfProblem }, schema: getSchema }, (request, reply) => {
+  app.get('/api/v1/turn/credentials', { config: { access: 'project', scope: 'turn:issue', publishable: true, publicWhen: readsCredential, openToPages: readsCredential, keyOf: keyInQuery('apiKey'), keyIn: 'apiKey in the query', moreOfProblem }, schema: getSchema }, (request, reply) => {
     reply.header('cache-control', 'no-store')
     if (readsCredential(request)) {
-      const { username, credential } = decoded(valueOf(request.query, 'apiKey') ?? '', needs.nowSeconds())
-      reply.header('access-control-allow-origin', '*').send(entriesOf(needs.credentials.urls(), username, credential))
+      const login = decoded(valueOf(request.query, 'apiKey') ?? '', needs)
+      reply.send(entriesOf(urlsFor(login.username, needs), login.username, login.password))
       return
     }
-    const issued = issueIn('metered', request, needs, { region: regionOf(valueOf(request.query, 'region')) })
+    const issued = issueIn('metered', request, needs, { region: regionOf(valueOf(request.query, 'region'), request, needs) })
     reply.send(entriesOf(issued.iceServers.flatMap(({ urls }) => urls), issued.username, issued.credential))
   })
   const postSchema = {
@@ -40,7 +40,7 @@ export function meteredForm (app: App, needs: FormNeeds): void {
     description: 'secretKey in the query: an API key. Without expiryInSeconds it lives as long as the project says; for ever is not to be had. The label becomes the user.',
     tags,
     security: [{ key: [] }],
-    response: { 200: Type.Object({ username: Type.String(), password: Type.String(), expiryInSeconds: Type.Integer(), label: Type.Optional(Type.String()), apiKey: Type.String() }), ...failures },
+    response: { 200: Type.Object({ username: Type.String(), password: Type.String(), expiryInSeconds: Type.Integer(), label: Type.Optional(Type.String()), apiKey: Type.String() }), ...failures, ...problems('invalid-request') },
   }
   app.post('/api/v1/turn/credential', { config: { access: 'project', scope: 'turn:issue', keyOf: keyInQuery('secretKey'), keyIn: 'secretKey in the query', moreOfProblem }, schema: postSchema }, (request, reply) => {
     const label = valueOf(request.body, 'label')
@@ -54,18 +54,30 @@ function entriesOf (urls: readonly string[], username: string, credential: strin
   return urls.map(url => (url.startsWith('stun:') ? { urls: url } : { urls: url, username, credential }))
 }
 
-function regionOf (region: string | undefined): string | undefined {
-  return region === undefined || ANYWHERE.has(region) ? undefined : region
+/** Its names for regions are its own: what the project has not is anywhere. */
+function regionOf (region: string | undefined, { caller }: FastifyRequest, { access }: FormNeeds): string | undefined {
+  const { regions } = access.projects.require(projectOf(caller, undefined)).settings
+  return region !== undefined && regions.includes(region) ? region : undefined
 }
 
-/** Throws unauthorized for what is none, or has expired. Whether the credential is right, the relay tells. */
-function decoded (apiKey: string, nowSeconds: number): { username: string, credential: string } {
+/** Throws unauthorized for what we did not mint, or what has expired: nothing else is told to somebody without a key. */
+function decoded (apiKey: string, { credentials }: FormNeeds): { username: string, password: string } {
   try {
-    const [username, credential] = JSON.parse(Buffer.from(apiKey.slice(PREFIX.length), 'base64url').toString('utf8')) as unknown[]
-    const isWhole = typeof username === 'string' && typeof credential === 'string' && /^\d{1,10}:[\w.-]{1,200}$/.test(username) && /^[A-Za-z0-9+/=]{1,64}$/.test(credential)
-    if (isWhole && Number(username.split(':')[0]) > nowSeconds) return { username, credential }
+    const [username, password] = JSON.parse(Buffer.from(apiKey.slice(PREFIX.length), 'base64url').toString('utf8')) as unknown[]
+    if (typeof username === 'string' && typeof password === 'string' && credentials.isOurs({ username, password })) return { username, password }
   } catch {
     // The same answer as for one that has expired.
   }
   throw new TurnpikeError('unauthorized', 'Invalid API Key')
+}
+
+/** What its project may hand out now. Throws form-off, user-revoked, project-disabled or relay-unavailable. */
+function urlsFor (username: string, { access, credentials }: FormNeeds): string[] {
+  const [, expiry = '', project = '', user = '', keyId = ''] = /^(\d+):([^.]+)\.([^.]+)\.([^.]+)$/.exec(username) ?? []
+  requireFormOf(project, 'metered', access)
+  const reason = credentials.reasonToCut({ project, user, keyId, username, expiresAtSeconds: Number(expiry) })
+  if (reason !== null) throw new TurnpikeError(reason === 'project-disabled' ? reason : 'user-revoked', 'nothing may be relayed with this credential any more')
+  const urls = credentials.urls(access.projects.require(project).settings.transports)
+  if (!urls.some(url => url.startsWith('turn'))) throw new TurnpikeError('relay-unavailable', 'no relay is ready', { retryAfterSeconds: 2 })
+  return urls
 }

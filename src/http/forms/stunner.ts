@@ -19,7 +19,9 @@ const schema = {
 export function stunnerForm (app: App, needs: FormNeeds): void {
   app.get('/ice', { config: { access: 'project', scope: 'turn:issue', publishable: true, keyOf: keyInQuery('key'), keyIn: 'key in the query, or in Authorization: Bearer' }, schema }, (request, reply) => {
     const { query } = request
-    const policy = valueOf(query, 'iceTransportPolicy') ?? 'all'
+    const asked = valueOf(query, 'iceTransportPolicy') ?? 'all'
+    // An old name for all, which STUNner still has.
+    const policy = asked === 'public' ? 'all' : asked
     if (policy !== 'all' && policy !== 'relay') throw new TurnpikeError('invalid-request', 'iceTransportPolicy must be all or relay', { fields: [{ field: 'iceTransportPolicy', message: 'must be all or relay' }] })
     const { iceServers } = issueIn('stunner', request, needs, { user: valueOf(query, 'username'), ttlSeconds: secondsOf(valueOf(query, 'ttl'), 'ttl'), transports: transportsOf(valueOf(query, 'transport')), policy })
     reply.header('cache-control', 'no-store').send({ iceServers, iceTransportPolicy: policy })

@@ -7,6 +7,7 @@ import type { FastifyRequest } from 'fastify'
 import { TurnpikeError } from '../../protocol/errors.ts'
 import type { IceTransport } from '../../protocol/project-settings.ts'
 import type { App } from '../app-type.ts'
+import { projectOf } from '../authenticate.ts'
 import { IceServerSchema, problems } from '../schemas.ts'
 import { issueIn, keyInQuery, secondsOf, transportsOf, valueOf, type FormNeeds } from './form.ts'
 import { turnRestOf } from './formats.ts'
@@ -25,7 +26,7 @@ export function turnRestForm (app: App, needs: FormNeeds): void {
   const answer = (request: FastifyRequest): Static<typeof Answer> => {
     const read = (name: string): string | undefined => valueOf(request.query, name) ?? valueOf(request.body, name)
     requireTurn(read('service'))
-    const issued = issueIn('turn-rest', request, needs, { user: read('username') ?? header(request, 'x-auth-user'), ttlSeconds: secondsOf(read('ttl'), 'ttl'), transports: transportsOf(read('transport')) ?? wishOf(request) })
+    const issued = issueIn('turn-rest', request, needs, { user: read('username') ?? header(request, 'x-auth-user'), ttlSeconds: secondsOf(read('ttl'), 'ttl'), transports: transportsOf(read('transport')) ?? wishOf(request, needs) })
     return { ...turnRestOf(issued), credential: issued.credential, expiresAt: issued.expiresAtSeconds, iceServers: issued.iceServers }
   }
   app.get('/turn', { config, schema }, (request, reply) => { reply.header('cache-control', 'no-store').send(answer(request)) })
@@ -37,12 +38,13 @@ function requireTurn (service: string | undefined): void {
   throw new TurnpikeError('invalid-request', 'service must be turn', { fields: [{ field: 'service', message: 'must be turn' }] })
 }
 
-/** Selkies says in headers which transport it will use. */
-function wishOf (request: FastifyRequest): IceTransport[] | undefined {
+/** Selkies says in headers which transport it would like, also where nobody has chosen one: what is not to be had is not insisted on. */
+function wishOf (request: FastifyRequest, { access, credentials }: FormNeeds): IceTransport[] | undefined {
   const protocol = header(request, 'x-turn-protocol')
-  if (protocol === undefined) return undefined
-  if (header(request, 'x-turn-tls') === 'true') return ['tls']
-  return protocol === 'udp' || protocol === 'tcp' ? [protocol] : undefined
+  const wish = header(request, 'x-turn-tls') === 'true' ? 'tls' : protocol === 'udp' || protocol === 'tcp' ? protocol : undefined
+  if (wish === undefined) return undefined
+  const { transports } = access.projects.require(projectOf(request.caller, undefined)).settings
+  return transports.includes(wish) && credentials.urls([wish]).some(url => url.startsWith('turn')) ? [wish] : undefined
 }
 
 function header ({ headers }: FastifyRequest, name: string): string | undefined {

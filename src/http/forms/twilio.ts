@@ -4,7 +4,7 @@ import type { FastifyRequest } from 'fastify'
 import { TurnpikeError } from '../../protocol/errors.ts'
 import type { App, ProblemView } from '../app-type.ts'
 import { accountSidOf } from '../routes/projects.ts'
-import { problems } from '../schemas.ts'
+import { asPlainJson, problems, WITH_BODY } from '../schemas.ts'
 import { issueIn, requireForm, secondsOf, valueOf, type FormNeeds } from './form.ts'
 
 const Entry = Type.Object({ url: Type.String(), urls: Type.String(), username: Type.Optional(Type.String()), credential: Type.Optional(Type.String()) })
@@ -16,14 +16,14 @@ const schema = {
   params: Type.Object({ account: Type.String({ maxLength: 64 }) }),
   response: {
     201: Type.Object({ ttl: Type.String(), password: Type.String(), username: Type.String(), account_sid: Type.String(), ice_servers: Type.Array(Entry), date_created: Type.String(), date_updated: Type.String() }),
-    ...problems('invalid-request', 'form-off', 'not-found', 'project-disabled', 'user-revoked', 'quota-exceeded', 'relay-unavailable'),
+    ...asPlainJson(problems(WITH_BODY, 'form-off', 'not-found', 'project-disabled', 'user-revoked', 'quota-exceeded', 'relay-unavailable')),
   },
 }
-/** What Twilio numbers its errors: its libraries read `code` as they find it, so ours stay, and the number is beside them. */
+/** Twilio's numbers. Its libraries take `code` for a number, and a body with `type` and `title` for another kind of error than they throw here. */
 const NUMBERS: Readonly<Record<number, number>> = { 401: 20003, 403: 20005, 404: 20404, 429: 20429 }
 
 export function twilioForm (app: App, needs: FormNeeds): void {
-  const config = { access: 'project', scope: 'turn:issue', keyOf: keyInBasic, keyIn: 'the password of Authorization: Basic', challenge: 'Basic realm="Turnpike"', moreOfProblem: (problem: ProblemView) => ({ message: problem.detail, more_info: problem.type, number: NUMBERS[problem.status] ?? 20001 }) } as const
+  const config = { access: 'project', scope: 'turn:issue', keyOf: keyInBasic, keyIn: 'the password of Authorization: Basic', challenge: 'Basic realm="Turnpike"', plainErrors: true, moreOfProblem: ({ type, status, detail }: ProblemView) => ({ type: undefined, title: undefined, code: NUMBERS[status] ?? 20001, message: detail, more_info: type }) } as const
   app.post('/2010-04-01/Accounts/:account/Tokens.json', { config, schema }, (request, reply) => {
     const project = requireForm('twilio', request, needs.access)
     const { account } = request.params

@@ -14,10 +14,10 @@ const schema = {
 
 export function whipForm (app: App, needs: FormNeeds): void {
   const isPreflight = ({ headers }: { headers: Record<string, unknown> }): boolean => headers['access-control-request-method'] !== undefined
-  app.options('/v1/ice', { config: { access: 'project', scope: 'turn:issue', publicWhen: isPreflight, keyOf: keyInQuery('key'), keyIn: 'Authorization: Bearer, or key in the query' }, schema }, (request, reply) => {
+  app.options('/v1/ice', { config: { access: 'project', scope: 'turn:issue', publicWhen: isPreflight, openToPages: () => true, keyOf: keyInQuery('key'), keyIn: 'Authorization: Bearer, or key in the query' }, schema }, (request, reply) => {
     reply.header('cache-control', 'no-store')
     if (isPreflight(request)) {
-      reply.code(204).headers({ 'access-control-allow-origin': '*', 'access-control-allow-methods': 'OPTIONS', 'access-control-allow-headers': 'authorization' }).send(null)
+      reply.code(204).headers({ 'access-control-allow-methods': 'OPTIONS', 'access-control-allow-headers': 'authorization' }).send(null)
       return
     }
     const { iceServers } = issueIn('whip', request, needs, { user: valueOf(request.query, 'user') })

@@ -23,6 +23,7 @@ const LIMIT = {
 }
 
 export function callPage (app: App, { access, callPage }: CallPageNeeds): void {
+  answerStunner(app)
   if (callPage === 'off') {
     const off = readAsset('console/off.html')
     for (const url of ['/', '/call/:room']) app.get(url, PUBLIC, (_request, reply) => sendPage(reply.code(404), off))
@@ -54,6 +55,14 @@ function issueCallToken (app: App, access: CallPageNeeds['access']): void {
     const { name = '' } = request.body
     const { token, expiresAtSeconds } = access.issueCallToken({ room: request.params.room, peer: randomBytes(6).toString('hex'), metadata: name.trim() === '' ? {} : { name: name.trim() } })
     reply.code(201).header('cache-control', 'no-store').send({ token, url: signalUrl(request), expiresAt: expiresAtSeconds })
+  })
+}
+
+/** getTurnAuth of STUNner stands at the root of its service, where here the home page is. */
+function answerStunner (app: App): void {
+  app.addHook('onRequest', async (request, reply) => {
+    if (!request.url.startsWith('/?') || (request.query as { service?: unknown }).service !== 'turn') return
+    return await reply.redirect(`/turn${request.url.slice(1)}`, 307)
   })
 }
 
