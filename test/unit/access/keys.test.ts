@@ -58,7 +58,7 @@ test('100,000 wrong keys: a wrong first byte, a wrong last byte and an id that n
   }
   // What other programs on this machine did is in the slow tail; what the code does is in the middle.
   const [first = 0, last = 0, nobody = 0] = times.map(all => all.sort((a, b) => a - b)[Math.floor(all.length / 2)] ?? 0)
-  expect(Math.abs(first - last) / last, `first byte ${first} ns, last byte ${last} ns`).toBeLessThan(0.05)
+  expect(Math.abs(first - last) / last, `first byte ${first} ns, last byte ${last} ns`).toBeLessThan(0.1)
   // Whether an id exists costs no more than what SQLite takes to say no, which is hidden in a request a hundred times as long.
   expect(Math.abs(nobody - last), `unknown id ${nobody} ns, known id ${last} ns`).toBeLessThan(10_000)
 })
