@@ -19,18 +19,19 @@ export async function backUp (input: Input, world: World): Promise<number> {
   } finally {
     await client.close()
   }
-  process.stdout.write(`${file}\n`)
+  process.stdout.write(input.switches.has('json') ? `${JSON.stringify({ file })}\n` : `${file}\n`)
   process.stderr.write('Everything is in it, secrets too: keep it as you would keep a key.\n')
   return 0
 }
 
-export async function putBack ({ args: [named = ''] }: Input, { env }: World): Promise<number> {
+export async function putBack ({ args: [named = ''], switches }: Input, { env }: World): Promise<number> {
   const loaded = loadOrComplain(env)
   if (loaded === null) return ERRORS['config-invalid'].exit
   if (!existsSync(resolve(named))) throw new TurnpikeError('file-unusable', `there is no file ${resolve(named)}`)
   const { restoreBackup } = await import('../app.ts')
   const kept = restoreBackup(resolve(named), loaded.config.dataDir)
-  process.stdout.write(`restored into ${loaded.config.dataDir}\n${kept === null ? '' : `what was there is kept: ${kept}\n`}`)
+  if (switches.has('json')) process.stdout.write(`${JSON.stringify({ dataDir: loaded.config.dataDir, kept })}\n`)
+  else process.stdout.write(`restored into ${loaded.config.dataDir}\n${kept === null ? '' : `what was there is kept: ${kept}\n`}`)
   return 0
 }
 

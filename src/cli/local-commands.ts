@@ -32,7 +32,7 @@ export const LOCAL_COMMANDS: Readonly<Record<string, LocalCommand>> = {
   backup: {
     summary: 'Write everything that is kept into one file, while the server runs or not.',
     args: ['file'],
-    options: { url: { value: 'address', text: 'of a server elsewhere; its key in TURNPIKE_ADMIN_KEY' } },
+    options: { json: { value: null, text: 'where it is, as JSON' }, url: { value: 'address', text: 'of a server elsewhere; its key in TURNPIKE_ADMIN_KEY' } },
     run: async (input, world) => {
       const { backUp } = await import('./backup.ts')
       return await backUp(input, world)
@@ -41,7 +41,7 @@ export const LOCAL_COMMANDS: Readonly<Record<string, LocalCommand>> = {
   restore: {
     summary: 'Put a backup in the place of the database; the server must be stopped.',
     args: ['file'],
-    options: {},
+    options: { json: { value: null, text: 'where it went, and where what was there is kept, as JSON' } },
     run: async (input, world) => {
       const { putBack } = await import('./backup.ts')
       return await putBack(input, world)

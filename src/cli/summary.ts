@@ -15,7 +15,7 @@ export function renderSummary (app: Pick<App, 'firstKeys' | 'relayHealth' | 'dec
     ...app.decisions().map(decision => `  ${decision}`),
     '',
     ...(callPage ? callPageLines(url, publicHost, bold) : []),
-    `  API         ${url}/v1/openapi.json`,
+    `  API         ${url}/v1/docs`,
     `  STUN, TURN  ${app.iceUrls().join('  ') || 'none until the relay is proved'}`,
     '',
     ...(apiKey === null ? [] : [`  API key     ${bold(apiKey)}   (project default; shown only now)`]),

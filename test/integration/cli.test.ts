@@ -116,6 +116,8 @@ test('on the data directory while no server runs; a backup of it is put back on 
   await client.close()
   await next.stop(2000)
   expect((await turnpike(second, 'restore', file)).out).toContain('what was there is kept')
+  expect(JSON.parse((await turnpike(second, 'restore', file, '--json')).out)).toEqual({ dataDir: second.TURNPIKE_DATA_DIR, kept: expect.stringContaining('before-restore') })
+  expect(JSON.parse((await turnpike(second, 'backup', `${file}.3`, '--json')).out)).toEqual({ file: `${file}.3` })
   writeFileSync(`${file}.text`, 'no backup')
   expect(await turnpike(second, 'restore', `${file}.text`)).toMatchObject({ code: 74, err: expect.stringContaining('[store-damaged]') })
   expect(readFileSync(file).subarray(0, 15).toString()).toBe('SQLite format 3')

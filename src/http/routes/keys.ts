@@ -56,7 +56,7 @@ function makeKeys (app: App, { access, nowSeconds }: KeysNeeds): void {
       scopes: Type.Optional(Type.Array(Type.Enum([...SCOPES]), { minItems: 1, uniqueItems: true, description: 'What it may be used for; everything where not given.' })),
       expiresIn: Type.Optional(Type.Integer({ minimum: 1, maximum: 315_360_000, description: 'Seconds until it works no more; never where not given.' })),
     }, { additionalProperties: false, examples: [{ name: 'backend', scopes: ['turn:issue'] }] }),
-    response: { 201: NewKeyAnswer, ...problems(WITH_BODY, 'not-found', 'idempotency-key-reused', 'store-unwritable') },
+    response: { 201: NewKeyAnswer, ...problems(WITH_BODY, 'not-found', 'idempotency-key-reused', 'idempotency-key-busy', 'store-unwritable') },
   }
   app.post('/v1/projects/:project/keys', { config: { access: 'admin', idempotent: true }, schema }, (request, reply) => {
     const { id, settings } = access.projects.require(request.params.project)

@@ -58,7 +58,7 @@ function changeProjects (app: App, { access, usage }: ProjectsNeeds): void {
     tags,
     security,
     body: Type.Intersect([Type.Object({ id: Type.String({ description: '1 to 64 characters out of A-Z, a-z, 0-9, _ and -' }) }), ProjectPatchSchema], { examples: [{ id: 'shop', origins: ['https://shop.example'], quotas: { bytesPerMonth: 1e11 } }] }),
-    response: { 201: ProjectAnswer, ...problems(WITH_BODY, 'project-exists', 'idempotency-key-reused', 'store-unwritable') },
+    response: { 201: ProjectAnswer, ...problems(WITH_BODY, 'project-exists', 'idempotency-key-reused', 'idempotency-key-busy', 'store-unwritable') },
   }
   app.post('/v1/projects', { config: { access: 'admin', idempotent: true }, schema: postSchema, ...unchecked }, (request, reply) => {
     const { id, ...settings } = isObject(request.body) ? request.body as Record<string, unknown> : { id: '' }

@@ -30,7 +30,7 @@ const schema = {
   body: Body,
   response: {
     201: Type.Object({ token: Type.String(), tokenId: Type.String({ description: 'To revoke it by: DELETE /v1/tokens/{tokenId}.' }), url: Type.String(), expiresAt: Type.Integer({ description: 'Unix seconds.' }) }),
-    ...problems(WITH_BODY, 'metadata-too-large', 'not-available-yet', 'project-disabled', 'not-found', 'idempotency-key-reused'),
+    ...problems(WITH_BODY, 'metadata-too-large', 'not-available-yet', 'project-disabled', 'not-found', 'idempotency-key-reused', 'idempotency-key-busy'),
   },
 }
 

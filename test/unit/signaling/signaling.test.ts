@@ -33,3 +33,13 @@ test('somebody who was faster between the check and the upgrade: the later one i
   events.onClose(4100)
   expect(first.done).toHaveLength(1)
 })
+
+test('what nobody expected while a frame is carried out ends that session with internal, and is thrown at nobody', () => {
+  const signaling = make()
+  const [sender, receiver] = [paper(), paper()]
+  const events = signaling.attach(sender.socket, grant('a'), '127.0.0.1')
+  signaling.attach({ ...receiver.socket, send: text => { if (text.includes('"signal"')) throw new Error('a fault of ours') } }, grant('b'), '127.0.0.1')
+  events.onMessage(Buffer.from('{"type":"signal","to":"b","data":1}'), false)
+  expect(sender.done.at(-2)).toContain('"code":"internal"')
+  expect(sender.done.at(-1)).toMatch(/^close 1011 /)
+})
