@@ -24,7 +24,7 @@ export async function startHouse (env: Record<string, string> = {}, fill: (store
   const log = createLogger('warn', false)
   const world = { store, metrics, log, nowSeconds }
   const access = createAccess({ ...world, config })
-  const usage = createUsage({ ...world, settingsOf: project => access.projects.get(project)?.settings ?? null, webhookSecretOf: () => '' })
+  const usage = createUsage({ ...world, config: config.usage, projects: () => [], settingsOf: project => access.projects.get(project)?.settings ?? null, webhookSecretOf: () => '' })
   const credentials = createCredentials({
     ...world,
     limits: config.credentials,
@@ -33,7 +33,8 @@ export async function startHouse (env: Record<string, string> = {}, fill: (store
     isKeyAlive: keyId => access.isKeyAlive(keyId),
     settingsOf: project => access.projects.require(project).settings,
     requireAllowance: project => usage.requireAllowance(project),
-    relays: () => [{ host: 'turn.example', port: 3478, tlsPort: 5349 }],
+    relays: () => [{ host: 'turn.example', port: 3478, tlsPort: 5349, secret: null }],
+    regions: () => ['default'],
     relayDown: () => '',
     applySecrets: () => {},
     proveSecret: async () => {},
@@ -41,7 +42,7 @@ export async function startHouse (env: Record<string, string> = {}, fill: (store
     cut: async () => 0,
   })
   const signaling = createSignaling({ ...world, limits: config.signaling, limitsOf: project => access.projects.get(project)?.settings.quotas ?? { peers: null, rooms: null }, iceServersFor: peer => credentials.issueFor(peer) })
-  const relay = { health: (): never => { throw new Error('there is no relay here') }, allocations: () => [], cut: async () => 0 }
+  const relay = { health: (): never => { throw new Error('there is no relay here') }, healths: () => [], begin: (): never => { throw new Error('there is no relay here') }, rateOf: () => 0, allocations: () => [], cut: async () => 0, examine: async () => [] }
   const http = createHttp({ ...world, config, access, credentials, relay, signaling, usage, logger: log, version: 'bench' })
   await startAll([access, usage, signaling, http, credentials])
   return { url: http.url(), access }

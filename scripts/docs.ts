@@ -2,8 +2,11 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { ERRORS } from '../src/protocol/errors.ts'
 import { METRICS } from '../src/metrics/metrics.ts'
+import { CHECKS } from '../src/protocol/findings.ts'
+import { deniedPeers } from '../src/relay/denied-peers.ts'
 import { listSettings } from '../src/config/settings.ts'
 import { OWNERS, RULES } from '../test/repo/import-rules.ts'
+import { dashboardFiles } from './dashboards.ts'
 
 const MADE = '<!-- Made by `npm run docs`; edits here are lost. -->'
 
@@ -13,8 +16,10 @@ export function generatedTexts (): { file: string, marker?: string, text: string
     { file: 'docs/configuration.md', text: configurationPage() },
     { file: 'docs/metrics.md', text: metricsPage() },
     { file: 'docs/errors.md', text: errorsPage() },
+    { file: 'docs/doctor.md', text: doctorPage() },
     { file: 'docs/architecture.md', marker: 'import-rules', text: importRules() },
     { file: 'compose/.env.example', text: environmentExample() },
+    ...dashboardFiles(),
   ]
 }
 
@@ -34,7 +39,7 @@ function configurationPage (): string {
   const rows = listSettings().map(setting => [
     `\`${setting.variable}\``,
     setting.path.join('.'),
-    setting.fallback === undefined ? '' : `\`${String(setting.fallback)}\``,
+    setting.fallback === undefined ? setting.computed ?? '' : `\`${String(setting.fallback)}\``,
     setting.expected,
     `${setting.description}${setting.secret ? ` Secret: may come from \`${setting.variable}_FILE\`.` : ''}`,
   ])
@@ -72,6 +77,28 @@ function errorsPage (): string {
 Over HTTP an error is a problem document (RFC 9457, \`application/problem+json\`) whose \`type\` is \`urn:turnpike:error:<code>\`; on a signaling socket it is an \`error\` frame with the same \`code\`, followed by the close code where one stands here. Codes never change their meaning.
 
 ${table(['code', 'HTTP', 'close', 'exit', 'retry', 'title', 'cure'], rows)}`
+}
+
+function doctorPage (): string {
+  const rows = Object.entries(CHECKS).map(([name, why]) => [`\`${name}\``, why])
+  const lines = deniedPeers('internet').map(({ first, last }) => `denied-peer-ip=${first === last ? first : `${first}-${last}`}\n`)
+  return `${MADE}
+# The doctor
+
+\`turnpike doctor\` (and \`GET /v1/doctor\`) looks at everything that calls depend on, side by side, in at most three seconds, and says of each what was found, why it matters, and what to do. On the command line it also goes to the relay's URLs from where it runs, with a credential that lives for five minutes: \`turnpike doctor --url\` on a machine outside sees what clients see. It ends with 0 where nothing failed, else with 1. Where no server runs, it looks at the machine.
+
+For it, STUN servers (\`TURNPIKE_RELAY_STUN_SERVERS\`) and public time servers are asked; with \`TURNPIKE_RELAY_STUN_SERVERS=none\` neither are. \`turnpike size\` tells how many calls a machine carries.
+
+${table(['check', 'why it matters'], rows)}
+## What a relay of your own must refuse
+
+A coturn that Turnpike runs has these lines under \`TURNPIKE_RELAY_PEERS=internet\`; one that you run (\`TURNPIKE_RELAY_DRIVER=external\`) needs them in its turnserver.conf. They are ranges, because coturn 4.6.1 does not read the form with a slash, and goes on without such a line.
+
+\`\`\`
+no-multicast-peers
+no-tcp-relay
+${lines.join('')}\`\`\`
+`
 }
 
 function importRules (): string {

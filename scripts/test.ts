@@ -9,7 +9,7 @@ const TOOLS = [
   ['dockerd', 'docker.io', 'the docker driver and the compose file'],
   ['docker', 'docker-cli', 'the compose file'],
   ['debootstrap', 'debootstrap', 'stand-in base images where no registry is reachable'],
-  ['promtool', 'prometheus', 'metrics and dashboard expressions'],
+  ['promtool', 'prometheus', 'metrics, dashboards and alerts'],
   ['ip', 'iproute2', 'network namespaces'],
   ['nft', 'nftables', 'NATs between the namespaces'],
   ['curl', 'curl', 'clients that are programs'],

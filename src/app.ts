@@ -1,9 +1,11 @@
 /** The composition root: what exists, what each part needs, in which order it starts. No part knows another but through here. */
 import type { Config } from './config/schema.ts'
-import { startAll, stopAll, type Log } from './lifecycle.ts'
+import { startAll, stopAll, type Log, type Part } from './lifecycle.ts'
 import { restore } from './store/backup.ts'
 import { openStore, type Store } from './store/store.ts'
-import { createMetrics } from './metrics/metrics.ts'
+import { watchDisk } from './metrics/disk.ts'
+import { createMetrics, type Metrics } from './metrics/metrics.ts'
+import { watchProcess } from './metrics/process.ts'
 import { createAccess, type Access, migrations as accessMigrations } from './access/access.ts'
 import { createCredentials, type Credentials, migrations as credentialsMigrations } from './credentials/credentials.ts'
 import { createRelay, type Relay, type RelayHealth } from './relay/relay.ts'
@@ -57,7 +59,7 @@ export function createApp (config: Config, world: World): App {
   metrics.set('turnpike_build_info', { version: world.version, node: process.versions.node }, 1)
 
   const access = createAccess({ store, metrics, config, log, nowSeconds })
-  const usage = createUsage({ store, metrics, log, nowSeconds, settingsOf: project => access.projects.get(project)?.settings ?? null, webhookSecretOf: project => (access.projects.get(project) === undefined ? null : access.projects.webhookSecret(project)) })
+  const usage = createUsage({ store, metrics, log, nowSeconds, config: config.usage, projects: () => access.projects.list('', Infinity).map(({ id }) => id), settingsOf: project => access.projects.get(project)?.settings ?? null, webhookSecretOf: project => (access.projects.get(project) === undefined ? null : access.projects.webhookSecret(project)) })
   const credentials = createCredentials({
     store,
     metrics,
@@ -69,12 +71,13 @@ export function createApp (config: Config, world: World): App {
     isKeyAlive: keyId => access.isKeyAlive(keyId),
     settingsOf: project => access.projects.require(project).settings,
     requireAllowance: project => usage.requireAllowance(project),
-    relays: () => relay.endpoints(),
+    relays: wanted => relay.endpoints(wanted),
+    regions: () => relay.regions(),
     relayDown: () => relay.health().reason,
     applySecrets: () => relay.applySecrets(),
     proveSecret: secret => relay.proveSecret(secret),
     takesAnyUserName: () => relay.takesAnyUserName(),
-    cut: (matches, reason) => relay.cut(relay.allocations().filter(matches).map(({ session }) => session), reason),
+    cut: (matches, reason) => relay.cut(relay.allocations().filter(matches), reason),
   })
   const relay = createRelay({
     ...world,
@@ -83,6 +86,10 @@ export function createApp (config: Config, world: World): App {
     secrets: takesAnyUserName => credentials.acceptedSecrets(takesAnyUserName),
     onTraffic: event => usage.addTraffic(event),
     onBegun: allocation => usage.addAllocation(allocation),
+    onEnded: allocation => usage.endAllocation(allocation),
+    onForgotten: coturn => usage.forgetCoturn(coturn),
+    remembered: coturn => usage.liveAllocations(coturn),
+    onUrlsChanged: () => signaling.renewIceServers(),
     reasonToCut: (allocation, crowd) => credentials.reasonToCut(allocation) ?? usage.reasonToCut(allocation.project, crowd),
   })
   const signaling = createSignaling({
@@ -95,17 +102,27 @@ export function createApp (config: Config, world: World): App {
   })
   const http = createHttp({ config, access, credentials, relay, signaling, usage, metrics, store, nowSeconds, logger: log, version: world.version })
 
-  return appOver({ access, usage, credentials, relay, signaling, http }, store)
+  return appOver({ machine: watchMachine(metrics, config.dataDir), access, usage, credentials, relay, signaling, http }, store)
 }
 
-type Parts = { access: Access, usage: Usage, credentials: Credentials, relay: Relay, signaling: Signaling, http: Http }
+/** What the control plane itself takes and has left, measured while it runs. */
+function watchMachine (metrics: Metrics, dataDir: string): Part {
+  let stops: (() => void)[] = []
+  return {
+    name: 'machine',
+    start: async () => { stops = [watchProcess(metrics), watchDisk(metrics, dataDir)] },
+    stop: async () => { for (const stop of stops.splice(0)) stop() },
+  }
+}
 
-function appOver ({ access, usage, credentials, relay, signaling, http }: Parts, store: Store): App {
+type Parts = { machine: Part, access: Access, usage: Usage, credentials: Credentials, relay: Relay, signaling: Signaling, http: Http }
+
+function appOver ({ machine, access, usage, credentials, relay, signaling, http }: Parts, store: Store): App {
   return {
     // HTTP before the relay, so that one that needs long (an image is pulled) is told of by /readyz meanwhile.
-    start: async () => { await startAll([access, usage, signaling, http, relay, credentials]) },
+    start: async () => { await startAll([machine, access, usage, signaling, http, relay, credentials]) },
     stop: async deadlineMs => {
-      await stopAll([access, usage, credentials, relay, http, signaling], deadlineMs)
+      await stopAll([machine, access, usage, credentials, relay, http, signaling], deadlineMs)
       store.close()
     },
     close: () => store.close(),

@@ -1,6 +1,7 @@
 /** The commands that ask the API: each is one request out of what was typed, and how its answer is shown. */
 import type { ApiRequest } from './api-client.ts'
 import { UsageError, type Command, type Input, type Option } from './command.ts'
+import { RELAY_COMMANDS } from './relay-commands.ts'
 import { bytes, table, time } from './tables.ts'
 
 type Json = Record<string, unknown>
@@ -10,6 +11,8 @@ export type ApiCommand = Command & {
   list?: string
   /** For standard output. */
   show: (answer: Json, input: Input) => string
+  /** Is the answer printed as it comes? */
+  isRaw?: (input: Input) => boolean
   /** A remark for standard error, so that what is printed can be piped. */
   remark?: (answer: Json) => string
 }
@@ -24,6 +27,7 @@ const number = (text: string | undefined): number | string | undefined => (text 
 const listOf = (text: string | undefined): string[] | undefined => text?.split(',').map(item => item.trim())
 const projectOf = ({ options }: Input): string => part(options['project'] ?? 'default')
 const lines = (pairs: [string, unknown][]): string => pairs.map(([name, value]) => `${`${name}:`.padEnd(14)}${String(value)}\n`).join('')
+const groupings = (text = 'day'): string[] => text.split(',').map(name => name.trim())
 const NEVER_AGAIN = 'It is shown now and never again.'
 
 const KEYS: Record<string, ApiCommand> = {
@@ -82,8 +86,8 @@ const TURN: Record<string, ApiCommand> = {
   'credentials issue': {
     summary: 'Issue TURN credentials.',
     args: [],
-    options: { ...PROJECT, user: option('id', 'a random one where not given'), ttl: option('seconds', 'of the project where not given'), policy: option('all|relay', 'relay leaves STUN out'), transports: option('list', 'such as udp,tls') },
-    request: ({ options }) => ({ method: 'POST', path: '/v1/turn/credentials', body: { project: options['project'], user: options['user'], ttl: number(options['ttl']), policy: options['policy'], transports: listOf(options['transports']) } }),
+    options: { ...PROJECT, user: option('id', 'a random one where not given'), ttl: option('seconds', 'of the project where not given'), policy: option('all|relay', 'relay leaves STUN out'), transports: option('list', 'such as udp,tls'), region: option('name', 'relays of this region first'), room: option('id', 'the room that it is for: usage is told by it') },
+    request: ({ options }) => ({ method: 'POST', path: '/v1/turn/credentials', body: { project: options['project'], user: options['user'], ttl: number(options['ttl']), policy: options['policy'], region: options['region'], room: options['room'], transports: listOf(options['transports']) } }),
     show: answer => lines([['user name', answer['username']], ['credential', answer['credential']], ['expires', time(answer['expiresAt'])], ['URLs', (answer['iceServers'] as { urls: string[] }[]).flatMap(({ urls }) => urls).join(`\n${' '.repeat(14)}`)]]),
   },
   'credentials revoke': {
@@ -102,15 +106,6 @@ const TURN: Record<string, ApiCommand> = {
     show: answer => table(['KIND', 'SUBJECT', 'SINCE', 'UNTIL'], rows(answer, 'revocations').map(entry => [entry['kind'], entry['subject'], time(entry['since']), time(entry['until'])])),
   },
   'credentials lift': { summary: 'Lift a revocation.', args: ['subject'], options: { ...PROJECT, kind: option('user|credential|key|project', 'where several have the same name') }, request: ({ args, options }) => ({ method: 'DELETE', path: `/v1/turn/revocations/${part(args[0])}`, query: { project: options['project'], kind: options['kind'] } }), show: () => 'lifted\n' },
-  'allocations list': {
-    summary: 'List live allocations.',
-    args: [],
-    options: { project: option('id', 'of one project only'), user: option('id', 'of one user only'), ...LIMIT },
-    request: ({ options }) => ({ method: 'GET', path: '/v1/turn/allocations', query: { project: options['project'], user: options['user'] } }),
-    list: 'allocations',
-    show: answer => table(['ID', 'PROJECT', 'USER', 'TRANSPORT', 'CLIENT', 'SINCE', 'FROM CLIENT', 'TO CLIENT'], rows(answer, 'allocations').map(one => [one['id'], one['project'], one['user'], one['transport'], one['clientAddress'], time(one['since']), bytes(one['bytesFromClient']), bytes(one['bytesToClient'])])),
-  },
-  'allocations cut': { summary: 'Cut one live allocation.', args: ['id'], options: {}, request: ({ args }) => ({ method: 'DELETE', path: `/v1/turn/allocations/${part(args[0])}` }), show: ({ allocationsClosed }) => `${String(allocationsClosed)} cut\n` },
   'tokens room': {
     summary: 'Issue a room token for one peer.',
     args: ['room', 'peer'],
@@ -126,10 +121,11 @@ const HOUSE: Record<string, ApiCommand> = {
   usage: {
     summary: 'What was relayed and issued.',
     args: [],
-    options: { project: option('id', 'of one project only'), by: option('day|user|relay|project', 'day where not given'), from: option('day', 'such as 2026-11-01; 30 days ago where not given'), to: option('day', 'today where not given'), ...LIMIT },
-    request: ({ options }) => ({ method: 'GET', path: '/v1/usage', query: { project: options['project'], by: options['by'], from: options['from'], to: options['to'] } }),
+    options: { project: option('id', 'of one project only'), by: option('list', 'up to three of day, user, room, relay, transport, project; day where not given'), csv: flag('all of it as CSV'), from: option('day', 'such as 2026-11-01; 30 days ago where not given'), to: option('day', 'today where not given'), ...LIMIT },
+    request: ({ options, switches }) => ({ method: 'GET', path: '/v1/usage', query: { project: options['project'], by: options['by'], from: options['from'], to: options['to'], format: switches.has('csv') ? 'csv' : undefined } }),
+    isRaw: ({ switches }) => switches.has('csv'),
     list: 'usage',
-    show: (answer, { options }) => table([(options['by'] ?? 'day').toUpperCase(), 'FROM CLIENTS', 'TO CLIENTS', 'ALLOCATIONS', 'CREDENTIALS'], rows(answer, 'usage').map(group => [group['name'], bytes(group['bytesFromClient']), bytes(group['bytesToClient']), group['allocations'], group['credentials']])),
+    show: (answer, { options }) => table([...groupings(options['by']).map(name => name.toUpperCase()), 'FROM CLIENTS', 'TO CLIENTS', 'ALLOCATIONS', 'CREDENTIALS'], rows(answer, 'usage').map(group => [...groupings(options['by']).map(name => group[name]), bytes(group['bytesFromClient']), bytes(group['bytesToClient']), group['allocations'], group['credentials']])),
   },
   'secrets list': { summary: 'The TURN secrets that the relay accepts, without the secrets.', args: [], options: {}, request: () => ({ method: 'GET', path: '/v1/secrets/turn' }), show: showSecrets },
   'secrets rotate': { summary: 'Replace the TURN secret, or (signing) the key of room tokens. No call notices.', args: ['turn|signing?'], options: { overlap: option('seconds', 'in which the old TURN secret is accepted too; 0 after a leak') }, request: ({ args, options }) => ({ method: 'POST', path: `/v1/secrets/${oneOf(args[0] ?? 'turn', ['turn', 'signing'])}/rotate`, ...(args[0] === 'signing' ? {} : { body: { overlap: number(options['overlap']) } }) }), show: answer => (answer['secrets'] === undefined ? `room tokens are signed with ${String(answer['keyId'])}\n` : showSecrets(answer)) },
@@ -147,7 +143,7 @@ const HOUSE: Record<string, ApiCommand> = {
   },
 }
 
-export const API_COMMANDS: Readonly<Record<string, ApiCommand>> = { ...PROJECTS, ...KEYS, ...TURN, ...HOUSE }
+export const API_COMMANDS: Readonly<Record<string, ApiCommand>> = { ...PROJECTS, ...KEYS, ...TURN, ...RELAY_COMMANDS, ...HOUSE }
 
 function usage (message: string): never {
   throw new UsageError(message)

@@ -3,6 +3,7 @@ import { ERRORS } from '../protocol/errors.ts'
 import { UsageError, type Command, type Input, type World } from './command.ts'
 import { completionFor, helpText } from './help.ts'
 import { renderConfig } from './render-config.ts'
+import { RELAY_OPERATIONS } from './relay-operation.ts'
 import { loadOrComplain } from './settings.ts'
 
 export type LocalCommand = Command & { run (input: Input, world: World): Promise<number> }
@@ -27,6 +28,41 @@ export const LOCAL_COMMANDS: Readonly<Record<string, LocalCommand>> = {
       const loaded = loadOrComplain(env)
       if (loaded === null) return ERRORS['config-invalid'].exit
       return print(renderConfig(loaded, switches.has('json')))
+    },
+  },
+  doctor: {
+    summary: 'Look at everything that calls depend on: what was found, why it matters, what to do.',
+    args: [],
+    options: { json: { value: null, text: 'as JSON' }, url: { value: 'address', text: 'of a server elsewhere, whose relay is then tried from here; its admin key in TURNPIKE_ADMIN_KEY' } },
+    run: async (input, world) => {
+      const { doctor } = await import('./doctor.ts')
+      return await doctor(input, world)
+    },
+  },
+  ...RELAY_OPERATIONS,
+  'allocations top': {
+    summary: 'Who relays most now, drawn again every two seconds; q ends it.',
+    args: [],
+    options: { project: { value: 'id', text: 'of one project only' }, order: { value: 'rate|bytes', text: 'rate where not given' }, once: { value: null, text: 'draw it once' }, json: { value: null, text: 'once, as JSON' }, url: { value: 'address', text: 'of a server elsewhere; its key in TURNPIKE_ADMIN_KEY' } },
+    run: async (input, world) => {
+      const { top } = await import('./top.ts')
+      return await top(input, world)
+    },
+  },
+  size: {
+    summary: 'How many calls this machine carries, what limits them, and which kernel settings to change.',
+    args: [],
+    options: {
+      kbps: { value: 'n', text: 'media of one party, one way; 1500 where not given' },
+      'packet-bytes': { value: 'n', text: '1000 where not given' },
+      'allocations-per-call': { value: 'n', text: '2 where not given' },
+      json: { value: null, text: 'as JSON' },
+    },
+    run: async (input, { env }) => {
+      const loaded = loadOrComplain(env)
+      if (loaded === null) return ERRORS['config-invalid'].exit
+      const { size } = await import('./size.ts')
+      return print(size(input, loaded.config))
     },
   },
   backup: {

@@ -1,7 +1,7 @@
 /** Runs a command that asks the API: finds the way to it, collects pages, prints. */
 import type { Config } from '../config/schema.ts'
 import { ERRORS, TurnpikeError } from '../protocol/errors.ts'
-import { openClient, sendJson, type ApiClient, type ApiRequest } from './api-client.ts'
+import { openClient, sendJson, sendOk, type ApiClient, type ApiRequest } from './api-client.ts'
 import type { ApiCommand } from './api-commands.ts'
 import type { Input, World } from './command.ts'
 import { createLogger } from './logger.ts'
@@ -15,6 +15,10 @@ export async function runApiCommand (command: ApiCommand, input: Input, world: W
   const client = await clientFor(input, world)
   if (client === null) return ERRORS['config-invalid'].exit
   try {
+    if (command.isRaw?.(input) === true) {
+      process.stdout.write((await sendOk(client, request)).body)
+      return 0
+    }
     const answer = command.list === undefined ? await sendJson(client, request) : await collect(client, request, command.list, limitOf(input))
     if (command.remark !== undefined && !input.switches.has('json')) process.stderr.write(command.remark(answer))
     process.stdout.write(input.switches.has('json') ? `${JSON.stringify(answer, null, 2)}\n` : command.show(answer, input))

@@ -25,7 +25,8 @@ export function bytes (amount: unknown): string {
   return `${unit === 0 ? value : value.toFixed(1)} ${units[unit]}`
 }
 
-function shown (value: unknown): string {
+/** As it may be written to a terminal. */
+export function shown (value: unknown): string {
   if (value === null || value === undefined || value === '') return '-'
   // What others chose must not write over the terminal.
   return (Array.isArray(value) ? value.join(',') : String(value)).replaceAll(/\p{Cc}/gu, '?')

@@ -5,13 +5,16 @@
 import { parse as parseYaml } from 'yaml'
 import { isTurnpikeError } from '../protocol/errors.ts'
 import { applyPatch, isProjectId, PROJECT_ID_EXPECTED } from '../protocol/project-settings.ts'
+import { measureMachine, type Machine } from './machine.ts'
 import type { Config } from './schema.ts'
 import { listSettings, type Setting } from './settings.ts'
 import { findConflicts } from './conflicts.ts'
+import { readRelays } from './relays.ts'
+import { lastRelayPort } from './sizing.ts'
 
 /** One thing that is wrong: where, what it is (never of a secret), what was expected. */
 export type ConfigProblem = { where: string, message: string }
-export type Source = 'environment' | 'secret file' | 'settings file' | 'default'
+export type Source = 'environment' | 'secret file' | 'settings file' | 'default' | 'computed from the machine'
 export type Loaded = {
   /** Every setting resolved, frozen. Only to be used where `problems` is empty. */
   config: Config
@@ -21,13 +24,14 @@ export type Loaded = {
   /** Where each variable's value came from. */
   sources: Map<string, Source>
 }
-export type LoadNeeds = { env: Readonly<Record<string, string | undefined>>, readFile: (path: string) => string }
+export type LoadNeeds = { env: Readonly<Record<string, string | undefined>>, readFile: (path: string) => string, /** Measured where it is not given. */ machine?: Machine }
 
 type Found = { value: unknown, source: Source } | null
+type RelayPorts = { driver: string, minPort: number, maxPort?: number, port: number, tlsPort: number }
 type Gathered = { problems: ConfigProblem[], warnings: string[] }
 
 /** Reads all settings. Never throws: what is wrong is in `problems`. */
-export function loadConfig ({ env, readFile }: LoadNeeds): Loaded {
+export function loadConfig ({ env, readFile, machine }: LoadNeeds): Loaded {
   const gathered: Gathered = { problems: [], warnings: [] }
   const settings = listSettings()
   const file = readSettingsFile(env, readFile, settings, gathered)
@@ -39,17 +43,27 @@ export function loadConfig ({ env, readFile }: LoadNeeds): Loaded {
     sources.set(setting.variable, found?.source ?? 'default')
     assign(config, setting.path, found?.value ?? setting.fallback)
   }
+  computeMaxPort(config['relay'] as RelayPorts, sources, isOwn => machine ?? measureMachine(readFile, isOwn))
   const declared = isObject(file) && isObject(file['projects']) ? file['projects'] : {}
   // A name with nothing under it is null in YAML, and means a project as it is by default.
   const projects = Object.fromEntries(Object.entries(declared).map(([id, patch]) => [id, patch ?? {}]))
   gathered.problems.push(...projectProblems(file))
+  const relays = readRelays(file, settings)
+  gathered.problems.push(...relays.problems)
   gathered.warnings.push(...unknownVariables(env, settings))
   if (gathered.problems.length === 0) {
-    const conflicts = findConflicts({ ...config, projects } as Config, readFile)
+    const conflicts = findConflicts({ ...config, projects, relays: relays.relays } as Config, readFile)
     gathered.problems.push(...conflicts.problems)
     gathered.warnings.push(...conflicts.warnings)
   }
-  return { config: freeze({ ...config, projects }) as Config, ...gathered, sources }
+  return { config: freeze({ ...config, projects, relays: relays.relays }) as Config, ...gathered, sources }
+}
+
+/** The one default that depends on where this runs. */
+function computeMaxPort (relay: RelayPorts, sources: Map<string, Source>, machine: (isOwn: boolean) => Machine): void {
+  if (relay.maxPort !== undefined) return
+  relay.maxPort = lastRelayPort(relay.minPort, machine(relay.driver !== 'docker'), [relay.port, relay.tlsPort])
+  sources.set('TURNPIKE_RELAY_MAX_PORT', 'computed from the machine')
 }
 
 function findValue (setting: Setting, env: LoadNeeds['env'], readFile: LoadNeeds['readFile'], file: object, { problems, warnings }: Gathered): Found {
@@ -106,7 +120,7 @@ function readSettingsFile (env: LoadNeeds['env'], readFile: LoadNeeds['readFile'
   const known = new Set(settings.map(setting => setting.path.join('.')))
   const sections = new Set(settings.flatMap(setting => setting.path.slice(0, -1)))
   for (const key of pathsOf(parsed, sections)) {
-    if (!known.has(key) && key !== 'projects') problems.push({ where: key, message: `is no setting${suggestion(key, known)}` })
+    if (!known.has(key) && key !== 'projects' && key !== 'relays') problems.push({ where: key, message: `is no setting${suggestion(key, known)}` })
   }
   return parsed
 }

@@ -36,19 +36,37 @@ export const ConfigSchema = Type.Object({
     externalIp: Type.Optional(Type.String({ accepts: 'ip', description: 'Public address of this machine where it differs from listenIp (1:1 NAT). Found by STUN where it is not set.' })),
     port: Port(3478, 'Port for STUN and TURN over UDP and TCP.'),
     tlsPort: Port(5349, 'Port for TURN over TLS; open only with tls.cert and tls.key.'),
+    alternatePort: Port(3479, 'Port for STUN and TURN of a second coturn, beside the first, while one takes over from the other (an upgrade).'),
+    alternateTlsPort: Port(5350, 'Its port for TURN over TLS.'),
     minPort: Type.Integer({ minimum: 1024, maximum: 65535, default: 49160, description: 'First UDP port of relayed traffic.' }),
-    maxPort: Type.Integer({ minimum: 1024, maximum: 65535, default: 51159, description: 'Last UDP port of relayed traffic. One allocation takes one port.' }),
+    maxPort: Type.Optional(Type.Integer({ minimum: 1024, maximum: 65535, computed: 'computed from the machine', description: 'Last UDP port of relayed traffic. One allocation takes one port. Where it is not set: 1000 ports for each core, fewer where memory or open files do not suffice, 200 to 16384; `turnpike size` tells.' })),
     peers: Type.Union([Type.Literal('internet'), Type.Literal('lan'), Type.Literal('loopback')], { default: 'internet', description: 'Which peer addresses may be relayed to. internet: public ones. lan: private ranges too. loopback: loopback too, for tests on one machine.' }),
+    listenIp6: Type.Optional(Type.String({ accepts: 'ip6', description: 'IPv6 address that coturn listens on and relays from too. None where it is not set.' })),
+    externalIp6: Type.Optional(Type.String({ accepts: 'ip6', description: 'Public IPv6 address where it differs from listenIp6.' })),
+    region: Type.String({ accepts: 'name', default: 'default', description: 'Region of this relay: what clients may ask for.' }),
+    weight: Count(1, 1000, 'Share of this relay where there are several: one with 2 is given twice as many clients as one with 1.'),
+    sessionBytesPerSecond: Type.Integer({ minimum: 0, maximum: 4_294_967_295, default: 0, description: 'Most bytes per second of one allocation, each way; coturn drops what is beyond. 0: no limit.' }),
+    capacityBytesPerSecond: Type.Integer({ minimum: 0, maximum: 1_000_000_000_000, default: 0, description: 'What the link of this machine carries, in bytes per second, both ways together: for alerts, `turnpike size`, and the choice between several relays. 0: not known.' }),
     secret: Type.Optional(Secret({ minLength: 16, description: 'static-auth-secret of a relay that is run elsewhere (driver external). Made by us for the other drivers.' })),
     stunServers: Type.Array(Type.String({ minLength: 1, accepts: 'host-port' }), { default: ['stun.l.google.com:19302', 'stun.cloudflare.com:3478'], description: 'STUN servers that are asked for our public address, separated by commas; an empty value asks none.' }),
     userQuota: Count(24, 10_000, 'Live allocations of one user at a time. One call commonly makes 2 to 6.'),
     probeSeconds: Type.Integer({ minimum: 1, maximum: 3600, default: 10, description: 'Seconds between two probes of a relay that is healthy.' }),
+    addressCheckSeconds: Type.Integer({ minimum: 0, maximum: 86_400, default: 300, description: 'Seconds between two looks at our public address; one that has changed is taken over by an upgrade. 0: never.' }),
+    handOverSeconds: Type.Integer({ minimum: 0, maximum: 3600, default: 30, description: 'Seconds in which a coturn that is replaced still takes new allocations: clients that were just given its URLs need them.' }),
+    drainSeconds: Type.Integer({ minimum: 0, maximum: 604_800, default: 3600, description: 'Seconds that calls are given to end where a coturn is drained or replaced; what is left then is cut.' }),
     onStop: Type.Union([Type.Literal('end'), Type.Literal('keep')], { default: 'end', description: 'What becomes of coturn when Turnpike is stopped in good order. end: it ends too. keep: it goes on relaying and the next start takes it over.' }),
   }),
 
   tls: Type.Object({
     cert: Type.Optional(Type.String({ minLength: 1, description: 'File with the certificate chain (PEM) for TURN over TLS.' })),
     key: Type.Optional(Type.String({ minLength: 1, description: 'File with the private key (PEM) that belongs to tls.cert.' })),
+    checkSeconds: Type.Integer({ minimum: 1, maximum: 86_400, default: 30, description: 'Seconds between two looks at the files; a new certificate is served without a restart.' }),
+    dtls: Type.Union([Type.Literal('off'), Type.Literal('on')], { default: 'off', description: 'TURN over DTLS at tlsPort over UDP. No browser uses it, and it is one more thing that strangers can reach.' }),
+  }),
+
+  usage: Type.Object({
+    detailDays: Type.Integer({ minimum: 1, maximum: 3650, default: 92, description: 'Days for which usage is kept by user and room; older days are added up by project, relay and transport.' }),
+    keepDays: Type.Integer({ minimum: 1, maximum: 36_500, default: 1096, description: 'Days after which usage is deleted.' }),
   }),
 
   credentials: Type.Object({
@@ -87,6 +105,10 @@ export const ConfigSchema = Type.Object({
 
 /** The settings, resolved: every default filled in, frozen. Seconds, bytes and ports are integers. */
 export type Config = Static<typeof ConfigSchema> & {
+  relay: { maxPort: number }
   /** Projects that the settings file declares, by id: changes to the defaults, each checked (protocol/project-settings.ts). */
   projects: Readonly<Record<string, unknown>>
+  /** More relays that the settings file declares, by id: what of `relay` is different for each, and its host. */
+  relays: Readonly<Record<string, RelayDifferences>>
 }
+export type RelayDifferences = Partial<Static<typeof ConfigSchema>['relay']> & { host?: string }

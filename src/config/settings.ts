@@ -11,6 +11,8 @@ export type Setting = {
   secret: boolean
   description: string
   fallback: string | number | readonly string[] | undefined
+  /** What stands in the place of a default that differs from machine to machine, in words. */
+  computed: string | undefined
   /** What a value must be, in words: "an integer from 1 to 65535". */
   expected: string
   /** Takes a value that has the right JSON type. */
@@ -27,6 +29,7 @@ type Leaf = {
   minimum?: number
   maximum?: number
   default?: string | number | string[]
+  computed?: string
   description?: string
   secret?: boolean
   accepts?: keyof typeof FORMS
@@ -37,6 +40,8 @@ const HOST_NAME = /^(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([
 /** Kinds of text with a form of their own. */
 const FORMS = {
   ip: { words: 'an IP address', test: (text: string) => isIP(text) !== 0 },
+  ip6: { words: 'an IPv6 address', test: (text: string) => isIP(text) === 6 },
+  name: { words: '1 to 32 characters out of a-z, 0-9 and -', test: (text: string) => /^[a-z0-9-]{1,32}$/.test(text) },
   host: { words: 'a host name or an IPv4 address (not an IPv6 address: browsers and libraries disagree on it in ICE URLs)', test: (text: string) => isIP(text) === 4 || (HOST_NAME.test(text) && !/^[\d.]+$/.test(text)) },
   'host-port': { words: 'host:port', test: isHostAndPort },
   network: { words: 'an IP address or a CIDR range such as 10.0.0.0/8', test: isNetwork },
@@ -63,6 +68,7 @@ function toSetting (path: readonly string[], leaf: Leaf): Setting {
     secret: leaf.secret === true,
     description: leaf.description ?? '',
     fallback: leaf.default,
+    computed: leaf.computed,
     expected: expectedOf(leaf),
     accepts: value => isAccepted(leaf, value),
   }

@@ -9,7 +9,7 @@ import type { IceTransport, ProjectSettings } from '../protocol/project-settings
 import type { Store } from '../store/store.ts'
 import { iceServersOf, stunUrls, turnUrls, type RelayEndpoint } from './ice-servers.ts'
 import { migrations } from './records.ts'
-import { isMinted } from './rest-secret.ts'
+import { createMint, isMinted, roomPart, type MintedLogin } from './rest-secret.ts'
 import { Revocations, type Bearer, type Revocation } from './revocations.ts'
 import { Secrets, type Integration, type SecretInfo, type Write } from './secrets.ts'
 import { TtlBounds } from './ttl-bounds.ts'
@@ -23,6 +23,8 @@ export type CredentialRequest = {
   policy?: 'all' | 'relay' | undefined
   transports?: readonly IceTransport[] | undefined
   region?: string | undefined
+  /** The room that it is for: usage is told by it. */
+  room?: string | undefined
   /** The API key that asks, where one does. What it has issued can be told from what others have. */
   keyId?: string | null | undefined
 }
@@ -42,8 +44,10 @@ export type CredentialsNeeds = {
   settingsOf: (project: string) => ProjectSettings
   /** Counts an issue for the quotas. Throws quota-exceeded. */
   requireAllowance: (project: string) => void
-  /** The relays that may be handed out now, best first. */
-  relays: () => readonly RelayEndpoint[]
+  /** The relays that may be handed out now, best first; all of them where nobody asks for himself. */
+  relays: (wanted?: { region?: string | undefined, regions: readonly string[] }) => readonly RelayEndpoint[]
+  /** What may be asked for. */
+  regions: () => readonly string[]
   /** Why there are none. */
   relayDown: () => string
   applySecrets: () => void
@@ -57,7 +61,7 @@ export type Credentials = Part & {
   /** Issues ICE servers. Throws relay-unavailable, quota-exceeded, user-revoked, project-disabled, or invalid-request with the fields that are wrong. */
   issue (request: CredentialRequest): IssuedCredential
   /** The same for a peer in a room, whatever its id looks like; null while no relay is ready or nothing may be issued to it. */
-  issueFor (peer: { project: string, peer: string, keyId: string | null }): { iceServers: IceServer[], expiresAtSeconds: number } | null
+  issueFor (peer: { project: string, room: string, peer: string, keyId: string | null }): { iceServers: IceServer[], expiresAtSeconds: number } | null
   /** No re-issue, live allocations cut, and cut again whatever begins with such a credential until none can live any more. `write` does it, with what goes with it. */
   revoke (project: string, target: RevokeTarget, write: Write): Promise<{ allocationsClosed: number, until: number }>
   revocations (project: string): Revocation[]
@@ -69,7 +73,7 @@ export type Credentials = Part & {
   /** The secrets that coturn is to accept, the current one first. */
   acceptedSecrets (withIntegrations: boolean): string[]
   secrets: Pick<Secrets, 'list' | 'rotate' | 'integrations' | 'addIntegration' | 'rotateIntegration' | 'removeIntegration'>
-  /** The URLs that are handed out now. */
+  /** The URLs of the relays that take credentials of our own secret now. */
   urls (transports?: readonly IceTransport[]): string[]
 }
 
@@ -77,6 +81,7 @@ export type Credentials = Part & {
 const ID = /^[A-Za-z0-9_-]{1,64}$/
 const EXPECTED_ID = 'must be 1 to 64 characters out of A-Z, a-z, 0-9, _ and -; use an opaque id, not a name or an address'
 const OTHER = 'other'
+const LONGEST_ROOM = 128
 /** Stands in a user name where no key issued it: ours have three parts always, so that what others make up is hardly taken for one. */
 const NO_KEY = '0'
 const RETRY_AFTER_SECONDS = 2
@@ -98,7 +103,7 @@ class Office implements Credentials {
   constructor (needs: CredentialsNeeds) {
     this.#needs = needs
     this.#bounds = new TtlBounds(needs.store, needs.limits.maxTtlSeconds, needs.nowSeconds)
-    this.secrets = new Secrets({ ...needs, longestTtlSeconds: () => this.#bounds.longest() })
+    this.secrets = new Secrets({ ...needs, longestTtlSeconds: () => this.#bounds.longest(), onRotated: () => needs.metrics.add('turnpike_secret_rotations_total', {}) })
     this.#revocations = new Revocations(needs.store, needs.nowSeconds)
   }
 
@@ -112,27 +117,48 @@ class Office implements Credentials {
   }
 
   issue (request: CredentialRequest): IssuedCredential {
+    try {
+      return this.#issue(request)
+    } catch (error) {
+      if (isTurnpikeError(error) && error.code !== 'not-found') this.#needs.metrics.add('turnpike_credentials_refused_total', { project: request.project, reason: error.code })
+      throw error
+    }
+  }
+
+  #issue (request: CredentialRequest): IssuedCredential {
     const { limits, settingsOf, metrics, nowSeconds } = this.#needs
     const { project, user = randomBytes(9).toString('base64url'), policy = 'all', keyId = null } = request
     const settings = settingsOf(project)
     if (!settings.enabled) throw new TurnpikeError('project-disabled', `the project ${project} is switched off`)
     const bounds = ttlBounds(limits, settings)
     const { ttlSeconds = bounds.fallback } = request
-    requireFields(request, bounds, settings)
+    requireFields(request, bounds, settings, this.#needs.regions())
     requireNotRevoked(this.#revocations.of({ project, user, keyId }))
-    const { stun, turn } = urlsFor(this.#needs, request.transports ?? settings.transports)
+    const transports = request.transports ?? settings.transports
+    const endpoints = endpointsFor(this.#needs, transports, { region: request.region, regions: settings.regions })
     this.#needs.requireAllowance(project)
     const expiresAtSeconds = nowSeconds() + ttlSeconds
-    const login = this.secrets.mint(expiresAtSeconds, `${project}.${user}.${keyId ?? NO_KEY}`)
+    const id = `${project}.${user}.${keyId ?? NO_KEY}${request.room === undefined ? '' : roomPart(request.room)}`
+    const groups = this.#signed(endpoints, expiresAtSeconds, id)
+    const [{ login: first } = { login: this.secrets.mint(expiresAtSeconds, id) }] = groups
+    const turn = groups.map(({ relays, login }) => ({ urls: turnUrls(relays, transports), login }))
     metrics.add('turnpike_credentials_issued_total', { project })
-    return { iceServers: iceServersOf(policy === 'relay' ? [] : stun, turn, login), username: login.username, credential: login.password, user, ttlSeconds, expiresAtSeconds }
+    return { iceServers: iceServersOf(policy === 'relay' ? [] : stunUrls(endpoints), turn), username: first.username, credential: first.password, user, ttlSeconds, expiresAtSeconds }
   }
 
-  issueFor ({ project, peer, keyId }: { project: string, peer: string, keyId: string | null }): ReturnType<Credentials['issueFor']> {
+  /** The relays by what they believe, best first: a login for each. */
+  #signed (endpoints: readonly RelayEndpoint[], expiresAtSeconds: number, id: string): { relays: RelayEndpoint[], login: MintedLogin }[] {
+    return [...new Set(endpoints.map(({ secret }) => secret))].map(secret => ({
+      relays: endpoints.filter(endpoint => endpoint.secret === secret),
+      login: secret === null ? this.secrets.mint(expiresAtSeconds, id) : createMint(secret)(expiresAtSeconds, id),
+    }))
+  }
+
+  issueFor ({ project, room, peer, keyId }: { project: string, room: string, peer: string, keyId: string | null }): ReturnType<Credentials['issueFor']> {
     try {
       // A peer may stay longer in its room than the key that asked for its token stays a key.
       if (keyId !== null && !this.#needs.isKeyAlive(keyId)) throw new TurnpikeError('user-revoked', 'the key that asked for its room token is gone')
-      return this.issue({ project, keyId, ...(ID.test(peer) ? { user: peer } : {}) })
+      return this.issue({ project, room, keyId, ...(ID.test(peer) ? { user: peer } : {}) })
     } catch (error) {
       this.#needs.log.debug({ project, reason: (error as Error).message }, 'a peer joins without ICE servers')
       return null
@@ -181,8 +207,8 @@ class Office implements Credentials {
   }
 
   urls (transports?: readonly IceTransport[]): string[] {
-    const { relays } = this.#needs
-    return [...stunUrls(relays()), ...turnUrls(relays(), transports)]
+    const ours = this.#needs.relays().filter(({ secret }) => secret === null)
+    return [...stunUrls(ours), ...turnUrls(ours, transports)]
   }
 
   #tick (): void {
@@ -201,12 +227,12 @@ class Office implements Credentials {
   }
 }
 
-function urlsFor ({ relays, relayDown }: Pick<CredentialsNeeds, 'relays' | 'relayDown'>, transports: readonly IceTransport[]): { stun: string[], turn: string[] } {
-  const endpoints = relays()
+/** Throws relay-unavailable. */
+function endpointsFor ({ relays, relayDown }: Pick<CredentialsNeeds, 'relays' | 'relayDown'>, transports: readonly IceTransport[], wanted: { region: string | undefined, regions: readonly string[] }): readonly RelayEndpoint[] {
+  const endpoints = relays(wanted)
   if (endpoints.length === 0) throw new TurnpikeError('relay-unavailable', relayDown(), { retryAfterSeconds: RETRY_AFTER_SECONDS })
-  const turn = turnUrls(endpoints, transports)
-  if (turn.length === 0) throw new TurnpikeError('relay-unavailable', `no relay serves ${transports.join(', ')}; TURN over TLS needs TURNPIKE_TLS_CERT and TURNPIKE_TLS_KEY`, { retryAfterSeconds: RETRY_AFTER_SECONDS })
-  return { stun: stunUrls(endpoints), turn }
+  if (turnUrls(endpoints, transports).length === 0) throw new TurnpikeError('relay-unavailable', `no relay serves ${transports.join(', ')}; TURN over TLS needs TURNPIKE_TLS_CERT and TURNPIKE_TLS_KEY`, { retryAfterSeconds: RETRY_AFTER_SECONDS })
+  return endpoints
 }
 
 type TtlRange = { fallback: number, min: number, max: number }
@@ -218,13 +244,13 @@ function ttlBounds (limits: Config['credentials'], { ttl }: ProjectSettings): Tt
   return { min, max, fallback: Math.min(Math.max(ttl.default ?? limits.ttlSeconds, min), max) }
 }
 
-function requireFields ({ user, ttlSeconds, transports, region }: CredentialRequest, { min, max }: TtlRange, settings: ProjectSettings): void {
+function requireFields ({ user, ttlSeconds, transports, region, room }: CredentialRequest, { min, max }: TtlRange, settings: ProjectSettings, known: readonly string[]): void {
   const wrong: FieldError[] = []
   if (user !== undefined && !ID.test(user)) wrong.push({ field: 'user', message: EXPECTED_ID })
   if (ttlSeconds !== undefined && !(Number.isInteger(ttlSeconds) && ttlSeconds >= min && ttlSeconds <= max)) wrong.push({ field: 'ttl', message: `must be a whole number of seconds from ${min} to ${max}` })
   if (transports !== undefined && (transports.length === 0 || transports.some(transport => !settings.transports.includes(transport)))) wrong.push({ field: 'transports', message: `must name one or more of ${settings.transports.join(', ')}` })
-  // There is one relay so far, and it is in the region `default`.
-  const regions = settings.regions.length === 0 ? ['default'] : settings.regions
+  if (room !== undefined && (room === '' || room.length > LONGEST_ROOM || /\p{Cc}/u.test(room))) wrong.push({ field: 'room', message: `must be 1 to ${LONGEST_ROOM} characters without control characters` })
+  const regions = settings.regions.length === 0 ? known : settings.regions
   if (region !== undefined && !regions.includes(region)) wrong.push({ field: 'region', message: `must be one of ${regions.join(', ')}` })
   if (wrong.length > 0) throw new TurnpikeError('invalid-request', wrong.map(({ field, message }) => `${field} ${message}`).join('; '), { fields: wrong })
 }

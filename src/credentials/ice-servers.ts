@@ -2,7 +2,8 @@
 import type { IceServer } from '../protocol/frames.ts'
 import { TRANSPORTS, type IceTransport } from '../protocol/project-settings.ts'
 
-export type RelayEndpoint = { host: string, port: number, tlsPort: number | null }
+export type RelayEndpoint = { host: string, port: number, tlsPort: number | null, /** What credentials for it are signed with, where that is not our own secret. */ secret: string | null }
+type Login = { username: string, password: string }
 
 /** STUN URLs first, then TURN in the order in which they are worth trying: udp, tcp, tls. Every URL names its port. */
 export function stunUrls (relays: readonly RelayEndpoint[]): string[] {
@@ -16,10 +17,10 @@ export function turnUrls (relays: readonly RelayEndpoint[], transports: readonly
   }))
 }
 
-/** One entry for STUN (left out where only relayed candidates are wanted) and one for TURN. */
-export function iceServersOf (stun: readonly string[], turn: readonly string[], login: { username: string, password: string }): IceServer[] {
+/** One entry for STUN (left out where only relayed candidates are wanted) and one for TURN, or one for each login where relays believe different secrets. */
+export function iceServersOf (stun: readonly string[], turn: readonly { urls: readonly string[], login: Login }[]): IceServer[] {
   return [
     ...(stun.length === 0 ? [] : [{ urls: [...stun] }]),
-    ...(turn.length === 0 ? [] : [{ urls: [...turn], username: login.username, credential: login.password }]),
+    ...turn.filter(({ urls }) => urls.length > 0).map(({ urls, login }) => ({ urls: [...urls], username: login.username, credential: login.password })),
   ]
 }

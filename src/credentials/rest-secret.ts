@@ -21,6 +21,17 @@ export function isMinted (secret: string, { username, password }: MintedLogin, n
   return /^\d+$/.test(expiry) && Number(expiry) >= nowSeconds && given.length === expected.length && timingSafeEqual(given, expected)
 }
 
+/** What coturn takes in a user name, and what stays short of its 512 bytes. */
+const PLAIN_ROOM = /^[A-Za-z0-9_-]{1,64}$/
+const LONGEST_ENCODED = 200
+
+/** The end of a user name that tells its room, read by relay/owner.ts: as it is, or in base64url after a ~; nothing where even that is too long. */
+export function roomPart (room: string): string {
+  if (PLAIN_ROOM.test(room)) return `.${room}`
+  const encoded = Buffer.from(room, 'utf8').toString('base64url')
+  return encoded.length <= LONGEST_ENCODED ? `.~${encoded}` : ''
+}
+
 /** SHA-1, because coturn refuses every other length of MESSAGE-INTEGRITY under this scheme. */
 function passwordOf (key: KeyObject, username: string): string {
   return createHmac('sha1', key).update(username).digest('base64')

@@ -23,6 +23,7 @@ export type SecretsNeeds = {
   proveSecret: (secret: string) => Promise<void>
   /** Does the relay bear user names that others make up? */
   takesAnyUserName: () => boolean
+  onRotated: () => void
 }
 /** Does the work in one transaction with what is to be written down beside it. */
 export type Write = (work: () => void) => void
@@ -200,6 +201,7 @@ export class Secrets {
     })
     this.#read()
     this.#mint = createMint(this.current())
+    this.#needs.onRotated()
     log.info({ retiresAt: retireAt }, 'the TURN secret was rotated')
   }
 

@@ -29,7 +29,36 @@ const SECRETS = { secrets: [{ id: 2, state: 'current', createdAt: AT, retiresAt:
 const INTEGRATION = { name: 'synapse', createdAt: AT, previousRetiresAt: null }
 const NEW_INTEGRATION = { ...INTEGRATION, secret: '…', snippets: { synapse: 'turn_uris: …' } }
 const REVOKED = { allocationsClosed: 2, until: AT }
-const RELAY = { id: 'turnpike', state: 'healthy', ready: true, reason: '' }
+const FINDING = { check: 'name-agrees', subject: 'relay turnpike, turn.example', result: 'failed', what: 'turn.example is 192.0.2.7, and the public address of the relay is 192.0.2.9.', why: 'Clients go to the address of the name, and the relay names its public address to their peers; where the two differ, one of them is wrong.', cure: 'Set the A record of turn.example to 192.0.2.9; or, where the record is right, set TURNPIKE_RELAY_EXTERNAL_IP to it.' }
+const OPERATION = { kind: 'upgrade', phase: 'draining', since: AT - 60, deadline: AT + 3600, detail: 'it takes nothing new and waits for its calls to end', left: 3, cut: 0 }
+const RELAY = {
+  id: 'turnpike',
+  region: 'default',
+  weight: 1,
+  driver: 'docker',
+  why: 'Docker answers and has coturn/coturn:4.18.0-r0',
+  version: '4.18.0',
+  state: 'healthy',
+  ready: true,
+  handedOut: true,
+  drained: false,
+  code: null,
+  reason: 'every check passed',
+  since: AT,
+  restarts: 0,
+  checks: [{ check: 'echo', transport: 'udp', result: 'passed', detail: '512 bytes there and back', roundTripMs: 1.2 }],
+  listenIp: '10.0.0.5',
+  publicAddress: '203.0.113.9',
+  publicAddress6: null,
+  host: 'turn.example',
+  port: 3479,
+  tlsPort: 5350,
+  slot: 'alternate',
+  allocations: 5,
+  leaving: { allocations: 3, until: AT + 3600 },
+  operation: OPERATION,
+  warnings: [],
+}
 
 /** By method and path, as Fastify writes it. */
 export const EXAMPLES: Readonly<Record<string, unknown>> = {
@@ -39,10 +68,11 @@ export const EXAMPLES: Readonly<Record<string, unknown>> = {
   'DELETE /v1/turn/credentials': REVOKED,
   'DELETE /v1/turn/credentials/:user': REVOKED,
   'GET /v1/turn/revocations': { revocations: [{ kind: 'user', subject: 'alice', since: AT - 60, until: AT }], next: null },
-  'GET /v1/turn/allocations': { allocations: [{ id: '001000000000000001', project: 'shop', user: 'alice', key: '0123456789ab', relay: 'turnpike', transport: 'udp', clientAddress: '198.51.100.7:50000', since: AT - 60, credentialExpiresAt: AT, bytesFromClient: 2_500_000, bytesToClient: 1_000_000 }], next: null },
+  'GET /v1/turn/allocations': { allocations: [{ id: 'turnpike.main.001000000000000001', project: 'shop', user: 'alice', room: 'lobby', key: '0123456789ab', relay: 'turnpike', transport: 'tls', tlsVersion: 'TLSv1.3', clientAddress: '198.51.100.7:50000', relayAddress: '203.0.113.9:49300', since: AT - 60, expiresAt: AT + 540, credentialExpiresAt: AT, bytesFromClient: 2_500_000, bytesToClient: 1_000_000, packetsFromClient: 3_000, packetsToClient: 1_100, bytesPerSecond: 187_500 }], total: 1, next: null },
+  'DELETE /v1/turn/allocations': { allocationsClosed: 3 },
   'DELETE /v1/turn/allocations/:id': { allocationsClosed: 1 },
   'POST /v1/rooms/:room/tokens': { token: 'eyJ…', tokenId: 'Jq1yH8xYc0aP', url: 'wss://turnpike.example/v1/signal', expiresAt: AT },
-  'GET /v1/usage': { from: AT - 2_592_000, to: AT, usage: [{ name: '2026-11-21', bytesFromClient: 12_345_678, bytesToClient: 23_456_789, packetsFromClient: 12_345, packetsToClient: 23_456, allocations: 42, credentials: 57 }], quotas: [QUOTA], next: null },
+  'GET /v1/usage': { from: AT - 2_592_000, to: AT, usage: [{ name: '2026-11-21', day: '2026-11-21', bytesFromClient: 12_345_678, bytesToClient: 23_456_789, packetsFromClient: 12_345, packetsToClient: 23_456, allocations: 42, credentials: 57 }], quotas: [QUOTA], next: null },
   'GET /v1/projects': { projects: [PROJECT], next: null },
   'POST /v1/projects': PROJECT,
   'GET /v1/projects/:project': { ...PROJECT, quotas: [{ ...QUOTA, period: '2026-11' }] },
@@ -60,6 +90,11 @@ export const EXAMPLES: Readonly<Record<string, unknown>> = {
   'POST /v1/integrations': NEW_INTEGRATION,
   'POST /v1/integrations/:name/rotate': NEW_INTEGRATION,
   'GET /v1/relays': { relays: [RELAY] },
+  'GET /v1/relays/:relay': RELAY,
+  'POST /v1/relays/:relay/drain': { ...RELAY, operation: { ...OPERATION, kind: 'drain' } },
+  'POST /v1/relays/:relay/restart': { ...RELAY, operation: { ...OPERATION, kind: 'restart' } },
+  'POST /v1/relays/:relay/upgrade': RELAY,
+  'GET /v1/doctor': { findings: [FINDING], worst: 'failed', at: AT },
   'GET /turn': { ...TURN_REST, credential: CREDENTIAL, expiresAt: AT, iceServers: ICE_SERVERS },
   'POST /turn': { ...TURN_REST, credential: CREDENTIAL, expiresAt: AT, iceServers: ICE_SERVERS },
   'GET /ice': { iceServers: ICE_SERVERS, iceTransportPolicy: 'all' },

@@ -26,11 +26,12 @@ import { serveAudit } from './routes/audit.ts'
 import { serveBackup } from './routes/backup.ts'
 import { callPage } from './routes/call.ts'
 import { issueCredentials } from './routes/credentials.ts'
+import { serveDoctor } from './routes/doctor.ts'
 import { answerHealth } from './routes/health.ts'
 import { serveIntegrations } from './routes/integrations.ts'
 import { serveKeys } from './routes/keys.ts'
 import { serveProjects } from './routes/projects.ts'
-import { listRelays } from './routes/relays.ts'
+import { serveRelays } from './routes/relays.ts'
 import { serveRevocations } from './routes/revocations.ts'
 import { serveRoomTokens } from './routes/rooms.ts'
 import { serveSecrets } from './routes/secrets.ts'
@@ -43,7 +44,7 @@ export type HttpNeeds = {
   config: Pick<Config, 'http' | 'metrics' | 'callPage' | 'signaling' | 'limits'>
   access: Access
   credentials: Pick<Credentials, 'issue' | 'revoke' | 'revocations' | 'liftRevocation' | 'reasonToCut' | 'isOurs' | 'secrets' | 'urls'>
-  relay: Pick<Relay, 'health' | 'allocations' | 'cut'>
+  relay: Pick<Relay, 'health' | 'healths' | 'begin' | 'allocations' | 'rateOf' | 'cut' | 'examine'>
   signaling: Pick<Signaling, 'admit' | 'attach'>
   usage: Pick<Usage, 'query' | 'quotas' | 'settingsChanged'>
   store: { isWritable (): boolean, backUpTo (file: string): void }
@@ -146,7 +147,8 @@ async function addRoutes (app: App, needs: HttpNeeds, isStopping: () => boolean)
   serveIntegrations(app, needs)
   serveAudit(app, needs)
   serveBackup(app, needs)
-  listRelays(app, needs)
+  serveRelays(app, needs)
+  serveDoctor(app, needs)
   await serveForms(app, needs)
   answerPreflights(app)
   callPage(app, { ...needs, callPage: config.callPage })

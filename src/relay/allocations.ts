@@ -1,66 +1,114 @@
-/** The table of live allocations and the sums of what they relay, out of the feed's events. */
+/** The table of live allocations of one coturn and the sums of what they relay, out of the feed's events and coturn's own list. */
 import type { Metrics } from '../metrics/metrics.ts'
+import type { Allocation, AllocationOf, BegunEvent, Crowd, Remembered, TrafficEvent } from './allocation.ts'
 import type { LiveSession } from './control-sessions.ts'
+import { atLeast, minus, NOTHING, plus, Rate, sumOf } from './counts.ts'
 import type { ClientTransport, Counts, FeedEvent } from './feed-events.ts'
-import { ownerOf, type Owner } from './owner.ts'
+import { ownerOf } from './owner.ts'
 
-export type Allocation = Owner & { session: string, username: string, transport: ClientTransport, clientAddress: string, /** Unix seconds. */ since: number, counted: Counts, isComplete: boolean }
-/** How many allocations live, this one included. */
-export type Crowd = { ofUser: number, ofProject: number }
-export type TrafficEvent = { relay: string, project: string, user: string, bytesFromClient: number, bytesToClient: number, packetsFromClient: number, packetsToClient: number }
 export type AllocationsNeeds = {
   relay: string
-  metrics: Pick<Metrics, 'add' | 'set'>
+  coturn: string
+  metrics: Pick<Metrics, 'add'>
   nowSeconds: () => number
   onTraffic: (event: TrafficEvent) => void
-  /** An allocation has begun, or is heard of for the first time. */
-  onBegun: (allocation: Allocation, crowd: Crowd) => void
+  /** An allocation has begun. */
+  onBegun: (event: BegunEvent) => void
+  /** It is listed: it has begun, or is heard of for the first time. */
+  onListed: (allocation: Allocation, crowd: Crowd) => void
+  /** Nothing more will be told of it. */
+  onEnded: (session: string) => void
+  /** How many more (or fewer) of this transport live. */
+  onCount: (transport: ClientTransport, change: number) => void
   isOwn: (username: string) => boolean
 }
+type Entry = Allocation & { told: Counts, rate: Rate }
 
 /** More than a relay has ports for; beyond it only the traffic of an allocation is counted. */
 const MOST_LISTED = 65_536
-const NOTHING: Counts = { receivedPackets: 0, receivedBytes: 0, sentPackets: 0, sentBytes: 0 }
-const TRANSPORTS: readonly ClientTransport[] = ['udp', 'tcp', 'tls', 'dtls']
+/** Totals follow the end at once; one that got lost is not waited for any longer. */
+const TOTAL_WITHIN_SECONDS = 60
+/** What is not known of an allocation whose beginning nobody heard. */
+const UNHEARD = { transport: 'udp', tlsVersion: null, clientAddress: '', lifetimeSeconds: 600 } as const
 
-/** Follows one relay. Sums only grow; the table starts again with each coturn. */
+/** Follows one coturn. Sums only grow; the table starts again with each coturn. */
 export class Allocations {
   readonly #needs: AllocationsNeeds
-  readonly #live = new Map<string, Allocation>()
+  readonly #live = new Map<string, Entry>()
   /** Deleted, and their totals not yet here. */
-  readonly #ended = new Map<string, Allocation>()
+  readonly #ended = new Map<string, { entry: Entry, at: number }>()
+  #remembered = new Map<string, Remembered>()
+  /** Told of sessions that are not listed. */
+  readonly #held = new Map<string, { username: string, told: Counts }>()
+  /** While coturn's list is on its way. */
+  #endedMeanwhile: Set<string> | null = null
   readonly #ofUser = new Map<string, number>()
   readonly #ofProject = new Map<string, number>()
+  /** Of all together: asked for with every credential, so that it is not added up then. */
+  readonly #flow = new Rate()
   /** Who waits for which sessions to end. */
   readonly #endWaiters = new Map<string, Set<() => void>>()
-  readonly #count: Record<ClientTransport, number> = { udp: 0, tcp: 0, tls: 0, dtls: 0 }
 
   constructor (needs: AllocationsNeeds) {
     this.#needs = needs
-    this.#showCounts()
+  }
+
+  /** What an earlier process of ours knew of a coturn that may go on: nothing of it is counted again. */
+  remember (allocations: readonly Remembered[]): void {
+    this.#remembered = new Map(allocations.map(allocation => [allocation.session, allocation]))
   }
 
   /** coturn has been started: its sessions are numbered from 1 again, and what was live is gone. */
   restart (): void {
-    for (const session of [...this.#live.keys()]) this.#tellEnd(session)
+    for (const { session, transport } of [...this.#live.values()]) {
+      this.#tellEnd(session)
+      this.#needs.onCount(transport, -1)
+    }
     this.#live.clear()
     this.#ended.clear()
+    this.#remembered.clear()
+    this.#letGo([...this.#held.keys()])
     this.#ofUser.clear()
     this.#ofProject.clear()
-    for (const transport of TRANSPORTS) this.#count[transport] = 0
-    this.#showCounts()
   }
 
   list (): readonly Allocation[] {
     return [...this.#live.values()]
   }
 
-  /** What a coturn that was taken over has; whatever else is listed has ended unheard. */
-  reconcile (sessions: readonly LiveSession[]): void {
-    const live = new Set(sessions.map(({ session }) => session))
-    for (const session of [...this.#live.keys()]) if (!live.has(session)) this.#end(session)
-    for (const { ageSeconds, ...session } of sessions) {
-      if (!this.#needs.isOwn(session.username)) this.#begin(session, false, this.#needs.nowSeconds() - ageSeconds)
+  count (): number {
+    return this.#live.size
+  }
+
+  /** Bytes per second, both ways, over the last report; 0 where none came for long. */
+  rateOf (session: string): number {
+    return this.#live.get(session)?.rate.bytesPerSecond() ?? 0
+  }
+
+  bytesPerSecond (): number {
+    return this.#flow.bytesPerSecond()
+  }
+
+  /** To be called before coturn's list is asked for: what begins or ends meanwhile is not judged by it. Returns what takes the list, and how much it mended. */
+  expectList (): (sessions: readonly LiveSession[]) => number {
+    const before = new Set(this.#live.keys())
+    const heldBefore = [...this.#held.keys()]
+    const gone = new Set<string>(this.#ended.keys())
+    this.#endedMeanwhile = gone
+    return sessions => {
+      const live = new Set(sessions.map(({ session }) => session))
+      let mended = 0
+      for (const session of before) {
+        if (live.has(session) || !this.#live.has(session)) continue
+        this.#end(session)
+        mended++
+      }
+      for (const listed of sessions) if (!this.#needs.isOwn(listed.username) && !gone.has(listed.session)) mended += this.#adopt(listed)
+      this.#endedMeanwhile = null
+      this.#letGo(heldBefore)
+      this.#forgetTheRest()
+      this.#dropLate()
+      return mended
     }
   }
 
@@ -82,36 +130,78 @@ export class Allocations {
     if (this.#needs.isOwn(event.username)) return
     switch (event.kind) {
       case 'new': return this.#begin(event, true)
-      // After a restart of ours, an allocation is first heard of when it is refreshed; what it relayed before is not known.
-      case 'refreshed': return this.#live.has(event.session) || event.lifetimeSeconds === 0 ? undefined : this.#begin(event, false)
+      // Of one that began while nobody listened, the first that is heard.
+      case 'refreshed': return this.#refresh(event)
       case 'traffic': return this.#addTraffic(event, event.counts)
       case 'deleted': return this.#end(event.session)
       case 'total': return this.#settle(event)
     }
   }
 
-  #begin ({ session, username, transport, clientAddress }: Pick<LiveSession, 'session' | 'username' | 'transport' | 'clientAddress'>, isComplete: boolean, since = this.#needs.nowSeconds()): void {
+  #begin (found: Pick<LiveSession, 'session' | 'username' | 'transport' | 'tlsVersion' | 'clientAddress'> & { lifetimeSeconds: number }, isNew: boolean, since = this.#needs.nowSeconds()): void {
+    const { session, username, tlsVersion, clientAddress } = found
     if (this.#live.has(session) || this.#live.size >= MOST_LISTED) return
-    const allocation = { session, username, ...ownerOf(username), transport, clientAddress, since, counted: NOTHING, isComplete }
-    this.#live.set(session, allocation)
-    this.#count[transport]++
-    this.#showCounts()
-    if (isComplete) this.#needs.metrics.add('turnpike_relay_allocations_total', { relay: this.#needs.relay, transport })
-    const { project, user } = allocation
-    this.#needs.onBegun(allocation, { ofUser: tally(this.#ofUser, `${project}.${user}`, 1), ofProject: tally(this.#ofProject, project, 1) })
+    const known = this.#recall(session, username)
+    const held = this.#held.get(session)?.told ?? NOTHING
+    this.#held.delete(session)
+    const { relay, coturn } = this.#needs
+    const transport = found.clientAddress === '' && known !== undefined ? known.transport : found.transport
+    const entry: Entry = { id: `${coturn}.${session}`, relay, session, username, ...ownerOf(username), transport, tlsVersion, clientAddress, relayAddress: null, since, lapsesAt: this.#needs.nowSeconds() + found.lifetimeSeconds, counted: known?.counted ?? NOTHING, told: plus(known?.told ?? NOTHING, held), rate: new Rate() }
+    this.#live.set(session, entry)
+    this.#needs.onCount(transport, 1)
+    if (isNew || known === undefined) {
+      this.#needs.metrics.add('turnpike_relay_allocations_total', { relay, transport })
+      this.#needs.onBegun(this.#ofEntry(entry))
+    }
+    this.#count(entry, entry.told)
+    const { project, user } = entry
+    this.#needs.onListed(entry, { ofUser: tally(this.#ofUser, `${project}.${user}`, 1), ofProject: tally(this.#ofProject, project, 1) })
+  }
+
+  #recall (session: string, username: string): Remembered | undefined {
+    const known = this.#remembered.get(session)
+    this.#remembered.delete(session)
+    return known?.username === username ? known : undefined
+  }
+
+  /** What an earlier process knew and coturn does not list ended while nobody listened. */
+  #forgetTheRest (): void {
+    for (const session of this.#remembered.keys()) this.#needs.onEnded(session)
+    this.#remembered.clear()
+  }
+
+  #refresh (event: FeedEvent & { kind: 'new' | 'refreshed' }): void {
+    const entry = this.#live.get(event.session)
+    if (entry !== undefined) entry.lapsesAt = this.#needs.nowSeconds() + event.lifetimeSeconds
+    else if (event.lifetimeSeconds > 0) this.#begin(event, false)
+  }
+
+  /** Returns 1 where the list told something that nobody had. */
+  #adopt (listed: LiveSession): 0 | 1 {
+    const isNews = !this.#live.has(listed.session)
+    this.#begin({ ...listed, lifetimeSeconds: listed.expiresInSeconds }, false, this.#needs.nowSeconds() - listed.ageSeconds)
+    const entry = this.#live.get(listed.session)
+    if (entry === undefined) return 0
+    if (entry.transport !== listed.transport) {
+      this.#needs.onCount(entry.transport, -1)
+      this.#needs.onCount(listed.transport, 1)
+    }
+    Object.assign(entry, { transport: listed.transport, tlsVersion: listed.tlsVersion, clientAddress: listed.clientAddress, relayAddress: listed.relayAddress, since: Math.min(entry.since, this.#needs.nowSeconds() - listed.ageSeconds), lapsesAt: this.#needs.nowSeconds() + listed.expiresInSeconds })
+    this.#count(entry, listed.atLeast)
+    return isNews ? 1 : 0
   }
 
   #end (session: string): void {
-    const allocation = this.#live.get(session)
-    if (allocation === undefined) return
+    const entry = this.#live.get(session)
+    if (entry === undefined) return
     this.#live.delete(session)
-    this.#count[allocation.transport]--
-    tally(this.#ofUser, `${allocation.project}.${allocation.user}`, -1)
-    tally(this.#ofProject, allocation.project, -1)
-    this.#showCounts()
+    this.#endedMeanwhile?.add(session)
+    this.#needs.onCount(entry.transport, -1)
+    tally(this.#ofUser, `${entry.project}.${entry.user}`, -1)
+    tally(this.#ofProject, entry.project, -1)
     this.#tellEnd(session)
-    // Totals follow at once; where they got lost, this is bounded.
-    if (this.#ended.size < 1024) this.#ended.set(session, allocation)
+    this.#ended.set(session, { entry, at: this.#needs.nowSeconds() })
+    if (this.#ended.size > MOST_LISTED) this.#dropLate(0)
   }
 
   #tellEnd (session: string): void {
@@ -121,33 +211,78 @@ export class Allocations {
 
   /** The total is the truth: what no report has told yet (one can get lost while the feed restarts) is added. */
   #settle (event: FeedEvent & { kind: 'total' }): void {
-    // Its end may be what got lost.
+    // Its beginning or its end may be what got lost.
+    if (this.#entryOf(event) === undefined) this.#begin({ ...event, ...UNHEARD }, false)
     this.#end(event.session)
-    const allocation = this.#ended.get(event.session)
+    const entry = this.#ended.get(event.session)?.entry
     this.#ended.delete(event.session)
-    if (allocation === undefined || !allocation.isComplete) return
-    this.#report(allocation.project, allocation.user, subtract(event.counts, allocation.counted))
+    if (entry === undefined) return
+    this.#count(entry, event.counts)
+    this.#needs.onEnded(event.session)
   }
 
   #addTraffic (event: FeedEvent, counts: Counts): void {
-    const known = this.#live.get(event.session)
-    if (known !== undefined) known.counted = add(known.counted, counts)
-    const { project, user } = ownerOf(event.username)
-    this.#report(project, user, counts)
+    const entry = this.#entryOf(event)
+    if (entry === undefined) return this.#hold(event, counts)
+    entry.told = plus(entry.told, counts)
+    this.#count(entry, entry.told)
   }
 
-  #report (project: string, user: string, counts: Counts): void {
-    const { relay, metrics, onTraffic } = this.#needs
-    const { receivedBytes, receivedPackets, sentBytes, sentPackets } = counts
-    metrics.add('turnpike_relay_bytes_total', { project, relay, direction: 'from_client' }, Math.max(0, receivedBytes))
-    metrics.add('turnpike_relay_bytes_total', { project, relay, direction: 'to_client' }, Math.max(0, sentBytes))
-    metrics.add('turnpike_relay_packets_total', { project, relay, direction: 'from_client' }, Math.max(0, receivedPackets))
-    metrics.add('turnpike_relay_packets_total', { project, relay, direction: 'to_client' }, Math.max(0, sentPackets))
-    onTraffic({ relay, project, user, bytesFromClient: receivedBytes, bytesToClient: sentBytes, packetsFromClient: receivedPackets, packetsToClient: sentPackets })
+  /** The allocation that an event is about, although its beginning was not heard. */
+  #entryOf ({ session, username }: Pick<FeedEvent, 'session' | 'username'>): Entry | undefined {
+    const known = this.#live.get(session) ?? this.#ended.get(session)?.entry
+    if (known === undefined && this.#remembered.get(session)?.username === username) this.#begin({ session, username, ...UNHEARD }, false)
+    return known ?? this.#live.get(session)
   }
 
-  #showCounts (): void {
-    for (const transport of TRANSPORTS) this.#needs.metrics.set('turnpike_relay_allocations', { relay: this.#needs.relay, transport }, this.#count[transport])
+  /** Of a session that nobody has told of: one that was refused an allocation, or one that began while nobody listened. coturn's list decides. */
+  #hold ({ session, username }: FeedEvent, counts: Counts): void {
+    this.#held.set(session, { username, told: plus(this.#held.get(session)?.told ?? NOTHING, counts) })
+    if (this.#held.size > MOST_LISTED) this.#letGo([...this.#held.keys()])
+  }
+
+  /** They have no allocation, so that no total will ever tell of them. */
+  #letGo (sessions: Iterable<string>): void {
+    for (const session of sessions) {
+      const held = this.#held.get(session)
+      this.#held.delete(session)
+      if (held !== undefined) this.#report({ ...this.#ofEntry({ session, username: held.username, ...ownerOf(held.username), transport: UNHEARD.transport }), counts: held.told, sums: null })
+    }
+  }
+
+  /** It has relayed at least so much. Reports and lists overlap in ways that nobody tells, so neither is added to the other: the greater one counts. */
+  #count (entry: Entry, seen: Counts): void {
+    const counted = atLeast(entry.counted, seen)
+    const counts = minus(counted, entry.counted)
+    if (sumOf(counts) === 0 && entry.told === seen) return
+    entry.counted = counted
+    entry.rate.add(counts.receivedBytes + counts.sentBytes)
+    this.#flow.add(counts.receivedBytes + counts.sentBytes)
+    this.#report({ ...this.#ofEntry(entry), counts, sums: { counted, told: entry.told } })
+  }
+
+  #report (event: TrafficEvent): void {
+    const { metrics, onTraffic } = this.#needs
+    const { relay, project, transport, counts } = event
+    metrics.add('turnpike_relay_bytes_total', { project, relay, transport, direction: 'from_client' }, counts.receivedBytes)
+    metrics.add('turnpike_relay_bytes_total', { project, relay, transport, direction: 'to_client' }, counts.sentBytes)
+    metrics.add('turnpike_relay_packets_total', { project, relay, transport, direction: 'from_client' }, counts.receivedPackets)
+    metrics.add('turnpike_relay_packets_total', { project, relay, transport, direction: 'to_client' }, counts.sentPackets)
+    onTraffic(event)
+  }
+
+  #ofEntry ({ session, username, project, user, room, transport }: Pick<Entry, 'session' | 'username' | 'project' | 'user' | 'room' | 'transport'>): AllocationOf {
+    const { relay, coturn } = this.#needs
+    return { relay, coturn, session, username, project, user, room, transport }
+  }
+
+  #dropLate (withinSeconds = TOTAL_WITHIN_SECONDS): void {
+    const before = this.#needs.nowSeconds() - withinSeconds
+    for (const [session, { at }] of this.#ended) {
+      if (at > before) return
+      this.#ended.delete(session)
+      this.#needs.onEnded(session)
+    }
   }
 }
 
@@ -157,12 +292,4 @@ function tally (counts: Map<string, number>, name: string, change: 1 | -1): numb
   if (count > 0) counts.set(name, count)
   else counts.delete(name)
   return count
-}
-
-function add (a: Counts, b: Counts): Counts {
-  return { receivedPackets: a.receivedPackets + b.receivedPackets, receivedBytes: a.receivedBytes + b.receivedBytes, sentPackets: a.sentPackets + b.sentPackets, sentBytes: a.sentBytes + b.sentBytes }
-}
-
-function subtract (a: Counts, b: Counts): Counts {
-  return { receivedPackets: a.receivedPackets - b.receivedPackets, receivedBytes: a.receivedBytes - b.receivedBytes, sentPackets: a.sentPackets - b.sentPackets, sentBytes: a.sentBytes - b.sentBytes }
 }

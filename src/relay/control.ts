@@ -106,7 +106,8 @@ class Connection {
   async run (command: string): Promise<string> {
     this.#text = ''
     this.#socket.write(`${command}\n`)
-    return await this.#until(text => text.includes(PROMPT))
+    // At its end alone: a long answer is not searched again with each of its pieces.
+    return await this.#until(text => text.endsWith(PROMPT))
   }
 
   close (): void {

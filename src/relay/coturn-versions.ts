@@ -26,13 +26,16 @@ const OPTIONS: readonly { line: string, from?: CoturnVersion, before?: CoturnVer
   { line: 'no-software-attribute', before: [4, 7, 0] },
   // From 4.10 on the command line is off by default.
   { line: 'cli', from: [4, 10, 0] },
-  // From 4.17 on DTLS is off by default, and this line is deprecated.
-  { line: 'no-dtls', before: [4, 17, 0] },
 ]
 
+/** From 4.17 on DTLS is off unless it is asked for, and the line that forbids it is deprecated. */
+const DTLS_ASKED_FOR: CoturnVersion = [4, 17, 0]
+
 /** The lines that this version needs or takes beside those that all take. */
-export function linesFor (version: CoturnVersion): string[] {
-  return OPTIONS.filter(({ from, before }) => (from === undefined || isAtLeast(version, from)) && (before === undefined || !isAtLeast(version, before))).map(({ line }) => line)
+export function linesFor (version: CoturnVersion, dtls: boolean): string[] {
+  const isAskedFor = isAtLeast(version, DTLS_ASKED_FOR)
+  const dtlsLines = dtls === isAskedFor ? [dtls ? 'dtls' : 'no-dtls'] : []
+  return [...OPTIONS.filter(({ from, before }) => (from === undefined || isAtLeast(version, from)) && (before === undefined || !isAtLeast(version, before))).map(({ line }) => line), ...dtlsLines]
 }
 
 const REFUSED: readonly { version: CoturnVersion, reason: string }[] = [
@@ -47,6 +50,45 @@ export function refusalOf (version: CoturnVersion): string | null {
 
 /** Before it, a % in a user name is a format string for the feed (GHSA-4g7c-p5wg-j4hp) and ends coturn: nobody but us may make up names. */
 export const TAKES_ANY_USER_NAME: CoturnVersion = [4, 13, 0]
+
+/** From here on SIGUSR1 has it take nothing new and end with its last allocation; before, the signal ends it at once. */
+export const DRAINS_BY_SIGNAL: CoturnVersion = [4, 6, 3]
+
+/** The newest that is tested, and the one that the docker driver brings. */
+export const RECOMMENDED = '4.18.0'
+
+export type Fault = {
+  what: string
+  /** Advisories, where there are any. */
+  ids: readonly string[]
+  /** open: whoever reaches the relay, or has credentials, reaches the fault. worked-round: our configuration closes it. off: it is in what we do not switch on. */
+  exposure: 'open' | 'worked-round' | 'off'
+  from?: CoturnVersion
+  before: CoturnVersion
+}
+const FAULTS: readonly Fault[] = [
+  { what: 'nonces and relay ports can be guessed', ids: ['CVE-2025-69217'], exposure: 'open', from: [4, 6, 2], before: [4, 8, 0] },
+  { what: 'IPv4 addresses in IPv6 form get past the forbidden ranges', ids: ['CVE-2026-27624', 'GHSA-j8mm-mpf8-gvjg'], exposure: 'worked-round', before: [4, 9, 0] },
+  { what: 'attributes of a message are read past their bounds', ids: ['CVE-2026-40613'], exposure: 'open', before: [4, 10, 0] },
+  { what: 'it leaks memory', ids: [], exposure: 'open', from: [4, 10, 0], before: [4, 13, 1] },
+  { what: 'signatures are not compared in constant time', ids: [], exposure: 'open', before: [4, 11, 0] },
+  { what: 'SQL can be slipped in through the web admin', ids: ['GHSA-v8hj-2xx7-xmp5'], exposure: 'off', before: [4, 12, 0] },
+  // Names are minted by us, without a %; see TAKES_ANY_USER_NAME.
+  { what: 'a % in a user name ends coturn', ids: ['GHSA-4g7c-p5wg-j4hp'], exposure: 'worked-round', before: [4, 13, 0] },
+  { what: 'loopback in IPv6 form gets past the guard', ids: ['GHSA-w4hf-cr3w-6h79'], exposure: 'worked-round', before: [4, 13, 0] },
+  { what: 'the redirect for certificates gives memory away', ids: ['GHSA-m23x-5qf5-988g'], exposure: 'off', before: [4, 15, 0] },
+  { what: 'attributes after the signature are believed', ids: [], exposure: 'open', before: [4, 15, 0] },
+  { what: 'IPv6 ranges that are no prefix are not wholly forbidden', ids: [], exposure: 'worked-round', before: [4, 16, 0] },
+  { what: 'mobility can be used to fill the memory', ids: ['GHSA-hpq3-g7x4-h7xx'], exposure: 'off', before: [4, 16, 0] },
+  { what: 'DTLS can be used to fill the memory', ids: ['GHSA-5x2p-4vqj-f6m4'], exposure: 'worked-round', before: [4, 17, 0] },
+  { what: 'a client with credentials can use up all relay ports', ids: ['GHSA-847g-qmc6-6m4r'], exposure: 'open', before: [4, 17, 0] },
+  { what: 'mobility gets past quotas', ids: ['GHSA-f6hc-79w3-p8pq'], exposure: 'off', before: [4, 17, 0] },
+]
+
+/** What is known against this version. */
+export function faultsOf (version: CoturnVersion): Fault[] {
+  return FAULTS.filter(({ from, before }) => (from === undefined || isAtLeast(version, from)) && !isAtLeast(version, before))
+}
 
 const OLDEST_TESTED: CoturnVersion = [4, 6, 1]
 const MENDED: CoturnVersion = [4, 13, 1]

@@ -1,11 +1,12 @@
 /** Ends allocations: those that must not begin, those that must live no longer, and those that somebody wants gone. */
 import { setTimeout as wait } from 'node:timers/promises'
-import type { Allocation, Allocations, Crowd } from './allocations.ts'
+import type { Allocation, Crowd } from './allocation.ts'
+import type { Allocations } from './allocations.ts'
 import type { Control } from './control.ts'
 import type { RelayNeeds } from './needs.ts'
 import { TurnpikeError } from '../protocol/errors.ts'
 
-export type CutterNeeds = Pick<RelayNeeds, 'config' | 'log' | 'reasonToCut'> & { relay: string, metrics: RelayNeeds['metrics'], control: Pick<Control, 'cut' | 'sessions'>, allocations: Allocations }
+export type CutterNeeds = Pick<RelayNeeds, 'log' | 'reasonToCut'> & { relay: string, /** Is it run by somebody else? Then nothing can be cut. */ isExternal: boolean, metrics: Pick<RelayNeeds['metrics'], 'add'>, control: Pick<Control, 'cut' | 'sessions'>, allocations: Allocations }
 
 /** A quota that is used up, and an expiry, take hold within a second: half of it is for coturn. */
 const SWEEP_MS = 500
@@ -13,6 +14,11 @@ const SEEN_WITHIN_MS = 2000
 /** A coturn that was just taken over may not answer at once. */
 const RECONCILE_TRIES = 5
 const RECONCILE_PAUSE_MS = 500
+/** How often our table is compared with coturn's own. */
+const RECONCILE_MS = 60_000
+/** Where one has begun, its relayed address is in coturn's list alone; a long list is not asked for so soon. */
+const SOON_MS = 3000
+const SHORT_LIST = 1000
 
 export class Cutter {
   readonly #needs: CutterNeeds
@@ -20,6 +26,8 @@ export class Cutter {
   readonly #asked = new Map<string, { atMs: number, /** One too many, which only its beginning tells. */ byCrowd: boolean }>()
   #waiting: Allocation[] = []
   #sweep: NodeJS.Timeout | undefined
+  #reconciling: NodeJS.Timeout | undefined
+  #soon: NodeJS.Timeout | undefined
 
   constructor (needs: CutterNeeds) {
     this.#needs = needs
@@ -28,10 +36,14 @@ export class Cutter {
   start (): void {
     this.#sweep = setInterval(() => this.#sweepAll(), SWEEP_MS)
     this.#sweep.unref()
+    if (!this.#needs.isExternal) this.#reconciling = setInterval(() => this.reconcile(1), RECONCILE_MS).unref()
   }
 
   stop (): void {
     clearInterval(this.#sweep)
+    clearInterval(this.#reconciling)
+    clearTimeout(this.#soon)
+    this.#soon = undefined
   }
 
   /** Ends it at once where there is a reason to. */
@@ -51,30 +63,52 @@ export class Cutter {
 
   /** Resolves to how many have ended. Throws relay-control-lost. */
   async cut (sessions: readonly string[], reason: string): Promise<number> {
-    const { config, control, allocations, metrics, relay } = this.#needs
+    const { isExternal, control, allocations, metrics, relay } = this.#needs
     if (sessions.length === 0) return 0
-    if (config.relay.driver === 'external') throw new TurnpikeError('relay-control-lost', 'the relay is run by somebody else')
+    if (isExternal) throw new TurnpikeError('relay-control-lost', 'the relay is run by somebody else')
     await control.cut(sessions)
     metrics.add('turnpike_relay_cuts_total', { relay, reason }, sessions.length)
     return await allocations.ended(sessions, SEEN_WITHIN_MS)
   }
 
-  /** After a restart of ours: what lives in a coturn that was taken over is known to it alone. */
-  reconcile (): void {
-    this.#reconcile().catch((error: unknown) => this.#needs.log.warn({ reason: (error as Error).message }, 'the sessions of coturn could not be taken over'))
+  /** Compares our table with coturn's own in a while. */
+  reconcileSoon (): void {
+    if (this.#soon !== undefined || this.#needs.isExternal || this.#needs.allocations.count() > SHORT_LIST) return
+    this.#soon = setTimeout(() => {
+      this.#soon = undefined
+      this.reconcile(1)
+    }, SOON_MS).unref()
   }
 
-  async #reconcile (): Promise<void> {
-    const { control, allocations, log, relay } = this.#needs
-    for (let attempt = 1; attempt <= RECONCILE_TRIES; attempt++) {
+  /** Compares our table with coturn's own, which knows also what began or ended while nobody listened. */
+  reconcile (tries = RECONCILE_TRIES): void {
+    this.#reconcile(tries).catch((error: unknown) => this.#needs.log.warn({ reason: (error as Error).message }, 'the sessions of coturn could not be taken over'))
+  }
+
+  /** The same, once. Throws relay-control-lost. */
+  async compare (): Promise<void> {
+    const { control, allocations, metrics, relay } = this.#needs
+    const take = allocations.expectList()
+    try {
+      const mended = take(await control.sessions())
+      metrics.add('turnpike_relay_reconciliations_total', { relay, result: mended === 0 ? 'same' : 'mended' })
+    } catch (error) {
+      metrics.add('turnpike_relay_reconciliations_total', { relay, result: 'failed' })
+      throw error
+    }
+  }
+
+  async #reconcile (tries: number): Promise<void> {
+    const { log, relay } = this.#needs
+    for (let attempt = 1; attempt <= tries; attempt++) {
       try {
-        return allocations.reconcile(await control.sessions())
+        return await this.compare()
       } catch (error) {
         log.debug({ relay, attempt, reason: (error as Error).message }, 'coturn does not tell its sessions yet')
-        await wait(RECONCILE_PAUSE_MS, undefined, { ref: false })
+        if (attempt < tries) await wait(RECONCILE_PAUSE_MS, undefined, { ref: false })
       }
     }
-    log.warn({ relay }, 'coturn does not tell its sessions; each is known again when it is next refreshed')
+    log.warn({ relay }, 'coturn does not tell its sessions; they are compared again in a minute')
   }
 
   #sweepAll (): void {

@@ -23,15 +23,22 @@ const RANGES: readonly Range[] = [
   { first: '224.0.0.0', last: '239.255.255.255', source: 'RFC 5771', reason: 'multicast' },
   { first: '240.0.0.0', last: '255.255.255.255', source: 'RFC 1112', reason: 'reserved, broadcast' },
   { first: '::1', last: '::1', source: 'RFC 4291', reason: 'loopback', openedBy: 'loopback' },
+  // From ::1.0.0.0 on: what is before it leads nowhere, and a rule that begins in the middle of a byte has holes before coturn 4.16.
+  { first: '::100:0', last: '::ffff:ffff', source: 'RFC 4291', reason: 'IPv4 in IPv6 (compatible)' },
   // Before 4.9 an IPv4 address in this form got past every IPv4 rule (CVE-2026-27624).
   { first: '::ffff:0.0.0.0', last: '::ffff:255.255.255.255', source: 'RFC 4291', reason: 'IPv4 in IPv6' },
+  { first: '::ffff:0:0:0', last: '::ffff:0:ffff:ffff', source: 'RFC 7915', reason: 'IPv4 in IPv6 (translated)' },
   { first: '64:ff9b::', last: '64:ff9b::ffff:ffff', source: 'RFC 6052', reason: 'IPv4 in IPv6 (NAT64)' },
+  { first: '64:ff9b:1::', last: '64:ff9b:1:ffff:ffff:ffff:ffff:ffff', source: 'RFC 8215', reason: 'IPv4 in IPv6 (NAT64 of a network of its own)' },
   { first: '100::', last: '100::ffff:ffff:ffff:ffff', source: 'RFC 6666', reason: 'discard' },
   { first: '2001::', last: '2001:1ff:ffff:ffff:ffff:ffff:ffff:ffff', source: 'RFC 2928', reason: 'protocol assignments, Teredo' },
   { first: '2001:db8::', last: '2001:db8:ffff:ffff:ffff:ffff:ffff:ffff', source: 'RFC 3849', reason: 'documentation' },
   { first: '2002::', last: '2002:ffff:ffff:ffff:ffff:ffff:ffff:ffff', source: 'RFC 3056', reason: 'IPv4 in IPv6 (6to4)' },
+  { first: '3fff::', last: '3fff:fff:ffff:ffff:ffff:ffff:ffff:ffff', source: 'RFC 9637', reason: 'documentation' },
+  { first: '5f00::', last: '5f00:ffff:ffff:ffff:ffff:ffff:ffff:ffff', source: 'RFC 9602', reason: 'segment routing inside networks' },
   { first: 'fc00::', last: 'fdff:ffff:ffff:ffff:ffff:ffff:ffff:ffff', source: 'RFC 4193', reason: 'private', openedBy: 'lan' },
   { first: 'fe80::', last: 'febf:ffff:ffff:ffff:ffff:ffff:ffff:ffff', source: 'RFC 4291', reason: 'link-local' },
+  { first: 'fec0::', last: 'feff:ffff:ffff:ffff:ffff:ffff:ffff:ffff', source: 'RFC 3879', reason: 'site-local, once private' },
   { first: 'ff00::', last: 'ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff', source: 'RFC 4291', reason: 'multicast' },
 ]
 

@@ -40,7 +40,13 @@ export type Driver = {
   prepare (): Promise<Prepared>
   /** Takes over a coturn that runs with exactly this launch, or ends one that runs with another, and starts coturn. `adopted` says which. */
   start (launch: Launch, events: DriverEvents): Promise<{ adopted: boolean }>
-  /** Ends coturn within the deadline (ms), with force at its end. Resolves when it is gone. Does nothing where none runs. */
+  /** Takes over the coturn that runs here, whatever it was started with. False where none runs. */
+  takeOver (events: DriverEvents): Promise<boolean>
+  /** Has the running coturn serve this certificate from now on: the files replaced, then SIGUSR2. */
+  replaceTls (tls: NonNullable<Launch['tls']>): Promise<void>
+  /** SIGUSR1. Before 4.6.3 it would end coturn. */
+  drain (): Promise<void>
+  /** Ends coturn within the deadline (ms), with force at its end, also one that an earlier process of ours has left. Resolves when it is gone. Does nothing where none runs. */
   stop (deadlineMs: number): Promise<void>
   /** Lets go of coturn without ending it. */
   release (): void

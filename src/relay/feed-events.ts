@@ -4,7 +4,7 @@
 export type Counts = { receivedPackets: number, receivedBytes: number, sentPackets: number, sentBytes: number }
 export type ClientTransport = 'udp' | 'tcp' | 'tls' | 'dtls'
 export type FeedEvent = { realm: string, username: string, /** Starts again with each coturn. */ session: string } & (
-  | { kind: 'new' | 'refreshed', lifetimeSeconds: number, transport: ClientTransport, clientAddress: string }
+  | { kind: 'new' | 'refreshed', lifetimeSeconds: number, transport: ClientTransport, /** Such as TLSv1.3; null where there is no TLS. */ tlsVersion: string | null, clientAddress: string }
   | { kind: 'deleted' }
   /** Since the last report: every 4096 packets, and once at the end. */
   | { kind: 'traffic', counts: Counts }
@@ -13,7 +13,8 @@ export type FeedEvent = { realm: string, username: string, /** Starts again with
 )
 
 const CHANNEL = /^turn\/realm\/([^/]*)\/user\/(.*)\/allocation\/(\d{1,20})\/(status|traffic|total_traffic)$/
-const STATUS = /^(new|refreshed) lifetime=(\d+), type=([^,]+), local=\S+, remote=([^,\s]+)/
+const STATUS = /^(new|refreshed) lifetime=(\d+), type=([^,]+), local=\S+, remote=([^,\s]+)(?:, ssl=([^,]+))?/
+const NO_TLS = 'NONE'
 const COUNTS = /^rcvp=(\d+), rcvb=(\d+), sentp=(\d+), sentb=(\d+)$/
 const TRANSPORTS: Readonly<Record<string, ClientTransport>> = { UDP: 'udp', TCP: 'tcp', 'TLS/TCP': 'tls', DTLS: 'dtls' }
 
@@ -30,7 +31,7 @@ export function parseFeedEvent (channel: string, payload: string): FeedEvent | n
 }
 
 function parseStatus (who: { realm: string, username: string, session: string }, payload: string): FeedEvent | null {
-  const [, kind, lifetime, type = '', clientAddress = ''] = STATUS.exec(payload) ?? []
+  const [, kind, lifetime, type = '', clientAddress = '', tls = NO_TLS] = STATUS.exec(payload) ?? []
   if (kind !== 'new' && kind !== 'refreshed') return null
-  return { ...who, kind, lifetimeSeconds: Number(lifetime), transport: TRANSPORTS[type] ?? 'udp', clientAddress }
+  return { ...who, kind, lifetimeSeconds: Number(lifetime), transport: TRANSPORTS[type] ?? 'udp', tlsVersion: tls === NO_TLS ? null : tls, clientAddress }
 }

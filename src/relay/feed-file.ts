@@ -3,14 +3,14 @@ import { randomBytes } from 'node:crypto'
 import { createServer } from 'node:net'
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { isLoopback } from './denied-peers.ts'
-import type { RelayNeeds } from './needs.ts'
+import type { RelaySite } from './sites.ts'
 
 type Kept = { port: number, password: string, controlPort: number, controlPassword: string }
 
 /** What an earlier start has kept, or new passwords and port 0. */
-export function readFeedFile (dataDir: string): Kept {
+export function readFeedFile (directory: string): Kept {
   try {
-    const { port = 0, password = '', controlPort = 0, controlPassword = '' } = JSON.parse(readFileSync(pathOf(dataDir), 'utf8')) as Partial<Kept>
+    const { port = 0, password = '', controlPort = 0, controlPassword = '' } = JSON.parse(readFileSync(pathOf(directory), 'utf8')) as Partial<Kept>
     if (Number.isInteger(port) && Number.isInteger(controlPort) && password !== '' && controlPassword !== '') return { port, password, controlPort, controlPassword }
   } catch {
     // None yet, or one that cannot be read: coturn is started anew, with another password.
@@ -18,16 +18,16 @@ export function readFeedFile (dataDir: string): Kept {
   return { port: 0, password: newPassword(), controlPort: 0, controlPassword: newPassword() }
 }
 
-export function writeFeedFile (dataDir: string, kept: Kept): void {
-  mkdirSync(`${dataDir}/relay`, { recursive: true, mode: 0o700 })
+export function writeFeedFile (directory: string, kept: Kept): void {
+  mkdirSync(directory, { recursive: true, mode: 0o700 })
   // Whole or not at all: half a file would cost a running coturn its calls.
-  const draft = `${pathOf(dataDir)}.new`
+  const draft = `${pathOf(directory)}.new`
   writeFileSync(draft, JSON.stringify(kept), { mode: 0o600 })
-  renameSync(draft, pathOf(dataDir))
+  renameSync(draft, pathOf(directory))
 }
 
 /** From 4.13.1 on coturn refuses the host of its statistics database as a peer; on loopback that must not be the relay itself. */
-export function feedHost ({ relay, publicHost }: RelayNeeds['config']): string {
+export function feedHost ({ relay, publicHost }: RelaySite['config']): string {
   return isLoopback(relay.listenIp ?? publicHost ?? '') ? '127.0.0.2' : '127.0.0.1'
 }
 
@@ -47,6 +47,6 @@ function newPassword (): string {
   return randomBytes(18).toString('base64url')
 }
 
-function pathOf (dataDir: string): string {
-  return `${dataDir}/relay/feed.json`
+function pathOf (directory: string): string {
+  return `${directory}/feed.json`
 }

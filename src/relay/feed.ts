@@ -9,7 +9,7 @@ import type { Log } from '../lifecycle.ts'
 import { parseFeedEvent, type FeedEvent } from './feed-events.ts'
 import { RespCommands } from './resp.ts'
 
-export type FeedNeeds = { host: string, password: string, log: Log, onEvent: (event: FeedEvent) => void }
+export type FeedNeeds = { host: string, password: string, log: Log, onEvent: (event: FeedEvent) => void, /** Whether any thread of coturn is connected has changed. */ onConnected: () => void }
 /** More than any coturn opens: one for each of its threads. */
 const MOST_CONNECTIONS = 300
 /** coturn says its password at once; whoever does not must not hold a connection. */
@@ -19,6 +19,8 @@ export class Feed {
   readonly #needs: FeedNeeds
   readonly #server: Server
   readonly #sockets = new Set<Socket>()
+  /** Those that have said the password. */
+  readonly #known = new Set<Socket>()
 
   constructor (needs: FeedNeeds) {
     this.#needs = needs
@@ -35,6 +37,11 @@ export class Feed {
       this.#needs.log.warn({ port: wantedPort }, 'the port of the feed is taken by another program; a relay that runs must be started again to report to a new one')
       return await this.#listenOn(0)
     }
+  }
+
+  /** Is any thread of coturn connected? */
+  isConnected (): boolean {
+    return this.#known.size > 0
   }
 
   /** Drops what is connected: it was a coturn that has ended. */
@@ -63,18 +70,27 @@ export class Feed {
     const commands = new RespCommands()
     const connection = { isKnown: false }
     this.#sockets.add(socket)
-    socket.on('close', () => this.#sockets.delete(socket))
+    socket.on('close', () => {
+      this.#sockets.delete(socket)
+      if (this.#known.delete(socket) && this.#known.size === 0) this.#needs.onConnected()
+    })
     socket.on('error', () => {})
     socket.setTimeout(LOGIN_TIMEOUT_MS, () => { if (!connection.isKnown) socket.destroy() })
     socket.on('data', (bytes: Buffer) => {
       try {
         const answers = commands.push(bytes).map(command => this.#answer(connection, command))
+        if (connection.isKnown && !this.#known.has(socket)) this.#greet(socket)
         if (answers.length > 0) socket.write(answers.join(''))
       } catch (error) {
         this.#needs.log.warn({ reason: (error as Error).message }, 'something on the feed port does not speak as coturn does; its connection is closed')
         socket.destroy()
       }
     })
+  }
+
+  #greet (socket: Socket): void {
+    this.#known.add(socket)
+    this.#needs.onConnected()
   }
 
   /** The answer to one command, in RESP. */

@@ -1,30 +1,36 @@
 /** Everything between 'start it' and a coturn that runs: driver, addresses, version, configuration, and what coturn's log tells of them. */
 import { createHash } from 'node:crypto'
-import { readFileSync } from 'node:fs'
+import { isIP } from 'node:net'
 import { resolve as resolvePath } from 'node:path'
 import { TurnpikeError } from '../protocol/errors.ts'
 import { hashedControlPassword, type ControlAddress } from './control.ts'
 import { chooseDriver } from './choose-driver.ts'
-import { isAtLeast, parseVersion, TAKES_ANY_USER_NAME, warningsOf } from './coturn-versions.ts'
+import { DRAINS_BY_SIGNAL, isAtLeast, parseVersion, TAKES_ANY_USER_NAME, warningsOf, type CoturnVersion } from './coturn-versions.ts'
+import { forbiddenPeerFor } from './denied-peers.ts'
+import type { DoctorSubject } from './doctor/subject.ts'
 import type { Driver, Launch, Prepared } from './driver.ts'
+import { readLogLine } from './log-lines.ts'
 import type { RelayNeeds } from './needs.ts'
-import type { ProbedRelay } from './probe-target.ts'
-import { findAddresses, type Addresses } from './public-address.ts'
+import { PROBE_USER, type ProbedRelay } from './probe-target.ts'
+import { pidsConfiguredBy } from './drivers/process-table.ts'
+import { findAddresses, otherAddresses, type Addresses } from './public-address.ts'
 import { UserDatabase } from './records.ts'
+import type { RelaySite } from './sites.ts'
 import { renderTurnserverConf } from './turnserver-conf.ts'
 
-export type LauncherNeeds = RelayNeeds & {
+export type LauncherNeeds = Omit<RelayNeeds, 'config'> & {
+  config: RelaySite['config']
   relay: string
+  /** Where the files of this coturn stand. */
+  directory: string
+  /** The certificate that is served, or null where none is. */
+  tls: () => { cert: string, key: string } | null
   feed: { host: string, port: number, password: string }
   /** coturn's command line. */
   control: ControlAddress
   /** coturn runs: started, or taken over with what it has. */
   onStarted: (adopted: boolean) => void
 }
-/** What coturn says where it goes on without a line of its configuration, or without all of it: then it serves everybody. */
-const NOT_AS_CONFIGURED = /Bad configuration format|Wrong address (range )?format|Cannot find config file/
-/** Most of coturn's errors are refusals of single clients; they name users and addresses. */
-const OF_A_CLIENT = /user|session|peer|check_stun|remote/i
 /** For each life of coturn: whoever can make it fail must not be able to fill our log. */
 const MOST_ERRORS_WARNED = 20
 type Chosen = { driver: Driver, why: string }
@@ -37,6 +43,8 @@ export class Launcher {
   #addresses: Addresses | null = null
   #users: UserDatabase | null = null
   #adopted = false
+  /** Is nothing new to be taken any more? */
+  #isDraining = false
   #isWanted = false
 
   constructor (needs: LauncherNeeds) {
@@ -70,16 +78,55 @@ export class Launcher {
     log.info({ relay: this.#needs.relay, driver: driver.kind, version: this.#prepared.version, port: config.relay.port }, adopted ? 'coturn was running and is taken over' : 'coturn is started')
   }
 
+  /** Takes over the coturn that an earlier process of ours has left to be drained, whatever it was started with. False where there is none. */
+  async takeOver (onExit: (reason: TurnpikeError) => void): Promise<boolean> {
+    const { driver } = this.#chosen ??= await this.#choose()
+    this.#prepared = await driver.prepare()
+    const found = await driver.takeOver({ onExit, onLogLine: line => this.#tell(line, { rejected: '', errors: 0 }, onExit) })
+    if (!found) return false
+    this.#openUsers(this.#prepared)
+    this.#needs.onStarted(true)
+    return true
+  }
+
+  /** Takes no new allocations from now on; those that live go on. */
+  async drain (): Promise<void> {
+    this.#isDraining = true
+    const version = this.#version()
+    // Before 4.6.3 the signal would end it: with no secret that it accepts, it refuses whatever is new, and refreshes what lives.
+    if (version !== null && isAtLeast(version, DRAINS_BY_SIGNAL)) await this.#chosen?.driver.drain()
+    else this.applySecrets()
+  }
+
+  /** Has coturn serve another certificate, without a restart. */
+  async replaceTls (tls: { cert: string, key: string }): Promise<void> {
+    await this.#chosen?.driver.replaceTls(tls)
+  }
+
   async end (deadlineMs: number): Promise<void> {
     this.#isWanted = false
     this.#closeUsers()
     await this.#chosen?.driver.stop(deadlineMs)
   }
 
+  /** Ends what an earlier process of ours has left here. */
+  async sweep (): Promise<void> {
+    const { driver } = this.#chosen ??= await this.#choose()
+    await driver.stop(0)
+  }
+
+  /** The addresses as they are now; what runs has those of its start. */
+  async lookAround (): Promise<{ running: Addresses | null, now: Addresses }> {
+    const { driver } = this.#chosen ??= await this.#choose()
+    return { running: this.#addresses, now: await this.#find(driver) }
+  }
+
   /** Has coturn accept exactly the secrets that are wanted now, from its next authentication on. Throws data-dir-unwritable. */
   applySecrets (): void {
     try {
-      this.#users?.write(this.#needs.secrets(this.takesAnyUserName()))
+      const version = this.#version()
+      const refusesNew = this.#isDraining && version !== null && !isAtLeast(version, DRAINS_BY_SIGNAL)
+      this.#users?.write(refusesNew ? [] : this.#needs.secrets(this.takesAnyUserName()))
     } catch (error) {
       throw new TurnpikeError('data-dir-unwritable', `coturn's user database cannot be written: ${(error as Error).message}`, { cause: error })
     }
@@ -87,9 +134,8 @@ export class Launcher {
 
   /** May programs of others make up user names for this coturn? Unknown for one that is not ours. */
   takesAnyUserName (): boolean {
-    const version = this.#prepared?.version ?? null
-    const parsed = version === null ? null : parseVersion(version)
-    return parsed !== null && isAtLeast(parsed, TAKES_ANY_USER_NAME)
+    const version = this.#version()
+    return version !== null && isAtLeast(version, TAKES_ANY_USER_NAME)
   }
 
   release (): void {
@@ -110,16 +156,53 @@ export class Launcher {
     return { host, port: relay.port, tlsPort: this.#tlsPort(), address: this.#addresses?.publicIp ?? listenIp, peers: relay.peers }
   }
 
-  describe (): { driver: Driver['kind'] | 'none', why: string, version: string | null, listenIp: string, publicAddress: string, warnings: string[] } {
+  /** The addresses that this coturn was started with. */
+  addresses (): Addresses | null {
+    return this.#addresses
+  }
+
+  #forbiddenPeer (): string {
+    const { peers, address } = this.target()
+    return forbiddenPeerFor(peers, address)
+  }
+
+  #version (): CoturnVersion | null {
     const version = this.#prepared?.version ?? null
-    const parsed = version === null ? null : parseVersion(version)
+    return version === null ? null : parseVersion(version)
+  }
+
+  describe (): { driver: Driver['kind'] | 'none', why: string, version: string | null, listenIp: string, publicAddress: string, publicAddress6: string | null, warnings: string[] } {
+    const version = this.#prepared?.version ?? null
+    const parsed = this.#version()
     return {
       driver: this.#chosen?.driver.kind ?? 'none',
       why: this.#chosen?.why ?? 'not chosen yet',
       version,
       listenIp: this.#addresses?.listenIp ?? '',
       publicAddress: this.#addresses?.publicIp ?? '',
+      publicAddress6: this.#addresses?.publicIp6 ?? null,
       warnings: parsed === null ? [] : warningsOf(parsed),
+    }
+  }
+
+  /** For the doctor. */
+  examined (): Pick<DoctorSubject, 'driver' | 'version' | 'host' | 'port' | 'tlsPort' | 'listenIp' | 'publicIp' | 'isPublicIpConfigured' | 'listenIp6' | 'publicIp6' | 'tls' | 'pid'> {
+    const { relay, publicHost, servesTls } = this.#needs.config
+    const { driver, version } = this.describe()
+    const isProcess = driver === 'process'
+    return {
+      driver: relay.driver === 'external' ? 'external' : driver,
+      version,
+      host: publicHost ?? this.#addresses?.publicHost ?? '',
+      port: relay.port,
+      tlsPort: this.#tlsPort(),
+      listenIp: this.#addresses?.listenIp ?? null,
+      publicIp: this.#addresses?.publicIp ?? null,
+      isPublicIpConfigured: relay.externalIp !== undefined || isIP(publicHost ?? '') !== 0,
+      listenIp6: this.#addresses?.listenIp6 ?? null,
+      publicIp6: this.#addresses?.publicIp6 ?? null,
+      tls: servesTls && relay.driver !== 'external' ? this.#needs.tls() : null,
+      pid: isProcess ? pidsConfiguredBy(`${resolvePath(this.#needs.directory)}/turnserver.conf`)[0] ?? null : null,
     }
   }
 
@@ -148,27 +231,26 @@ export class Launcher {
   }
 
   #tlsPort (): number | null {
-    const { relay, tls } = this.#needs.config
-    return tls.cert === undefined ? null : relay.tlsPort
+    const { relay, servesTls } = this.#needs.config
+    return servesTls ? relay.tlsPort : null
   }
 
   async #choose (): Promise<Chosen> {
     const { config, relay, programPath, dockerHost, installRelay, log } = this.#needs
-    const directory = resolvePath(config.dataDir, 'relay')
+    const directory = resolvePath(this.#needs.directory)
     const owner = createHash('sha256').update(this.#needs.feed.password).digest('hex').slice(0, 12)
     return await chooseDriver({ config: config.relay, relay, owner, directory, programPath, dockerHost, installRelay, log })
   }
 
   async #find (driver: Driver): Promise<Addresses> {
     const { relay, publicHost = '' } = this.#needs.config
-    if (driver.kind !== 'external') return await findAddresses({ listenIp: relay.listenIp, externalIp: relay.externalIp, publicHost: this.#needs.config.publicHost, stunServers: relay.stunServers })
-    return { listenIp: publicHost, publicIp: publicHost, publicHost, source: 'configured', decisions: [`the relay ${publicHost} is run by somebody else, and only probed`] }
+    if (driver.kind !== 'external') return await findAddresses({ ...relay, publicHost: this.#needs.config.publicHost })
+    return { listenIp: publicHost, publicIp: publicHost, listenIp6: null, publicIp6: null, publicHost, source: 'configured', isGuess: false, decisions: [`the relay ${publicHost} is run by somebody else, and only probed`] }
   }
 
-  #launchOf ({ version, certPath, keyPath, userDatabase, runAs }: Prepared, { listenIp, publicIp }: Addresses): Launch {
+  #launchOf ({ version, certPath, keyPath, userDatabase, runAs }: Prepared, { listenIp, publicIp, listenIp6, publicIp6 }: Addresses): Launch {
     const { config, relay, feed, control } = this.#needs
-    const { cert, key } = config.tls
-    const tls = cert === undefined || key === undefined ? null : { cert: readFileSync(cert, 'utf8'), key: readFileSync(key, 'utf8') }
+    const tls = config.servesTls ? this.#needs.tls() : null
     const listen = { address: listenIp, port: config.relay.port, tlsPort: this.#tlsPort(), control }
     const parsed = version === null ? null : parseVersion(version)
     if (parsed === null || userDatabase === null) return { conf: '', tls: null, listen }
@@ -177,12 +259,16 @@ export class Launcher {
       userDatabase: userDatabase.path,
       listenIp,
       publicIp,
+      listenIp6,
+      publicIp6,
+      ownAddresses: otherAddresses([listenIp, publicIp, ...config.served]),
       port: config.relay.port,
-      tls: tls === null ? null : { port: config.relay.tlsPort, certPath, keyPath },
+      tls: tls === null ? null : { port: config.relay.tlsPort, certPath, keyPath, dtls: config.dtls },
       minPort: config.relay.minPort,
       maxPort: config.relay.maxPort,
       peers: config.relay.peers,
       userQuota: config.relay.userQuota,
+      sessionBytesPerSecond: config.relay.sessionBytesPerSecond,
       feed: { ...feed, port: this.#feedPort },
       control: { host: control.host, port: control.port, hashedPassword: hashedControlPassword(control.password) },
       runAs,
@@ -193,12 +279,16 @@ export class Launcher {
 
   /** coturn's own words: a rejected option ends it, because the option may be what keeps strangers out. */
   #tell (line: string, said: { rejected: string, errors: number }, onExit: (reason: TurnpikeError) => void): void {
-    const { log, feed, relay } = this.#needs
+    const { log, feed, relay, metrics } = this.#needs
     const text = line.replaceAll(feed.password, '[secret]').trim()
     if (text === '') return
-    const isWarned = /\bERROR\b/.test(text) && !OF_A_CLIENT.test(text) && said.errors++ < MOST_ERRORS_WARNED
+    const { level, refusal, isNotAsConfigured, isOfAClient } = readLogLine(text)
+    metrics.add('turnpike_relay_log_lines_total', { relay, level })
+    // The probe provokes refusals on purpose.
+    if (refusal !== null && !text.includes(PROBE_USER) && !text.includes(this.#forbiddenPeer())) metrics.add('turnpike_relay_refusals_total', { relay, cause: refusal })
+    const isWarned = level === 'error' && !isOfAClient && said.errors++ < MOST_ERRORS_WARNED
     log[isWarned ? 'warn' : 'debug']({ relay }, `coturn: ${text}`)
-    if (!NOT_AS_CONFIGURED.test(text) || said.rejected !== '') return
+    if (!isNotAsConfigured || said.rejected !== '') return
     said.rejected = text
     onExit(new TurnpikeError('relay-config-rejected', text))
   }

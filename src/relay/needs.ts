@@ -2,21 +2,29 @@
 import type { Config } from '../config/schema.ts'
 import type { Log } from '../lifecycle.ts'
 import type { Metrics } from '../metrics/metrics.ts'
-import type { Allocation, Crowd, TrafficEvent } from './allocations.ts'
+import type { Allocation, BegunEvent, Crowd, Remembered, TrafficEvent } from './allocation.ts'
 
 export type RelayNeeds = {
-  config: Pick<Config, 'dataDir' | 'publicHost' | 'relay' | 'tls'>
+  config: Pick<Config, 'dataDir' | 'publicHost' | 'relay' | 'relays' | 'tls'>
   /** The shared secrets of coturn's REST scheme that are to be accepted, the one that credentials are signed with first. The argument: does this coturn bear user names that others make up? */
   secrets: (takesAnyUserName: boolean) => readonly string[]
   log: Log
-  metrics: Pick<Metrics, 'add' | 'set'>
+  metrics: Pick<Metrics, 'add' | 'set' | 'remove'>
   nowSeconds: () => number
   programPath: readonly string[]
   dockerHost: string | undefined
   installRelay: boolean
   onTraffic: (event: TrafficEvent) => void
-  /** An allocation was made. */
-  onBegun: (allocation: { relay: string, project: string, user: string }) => void
+  /** An allocation has begun. */
+  onBegun: (event: BegunEvent) => void
+  /** Nothing more will be told of it. */
+  onEnded: (of: { coturn: string, session: string }) => void
+  /** A coturn has ended, and whatever lived on it. */
+  onForgotten: (coturn: string) => void
+  /** What an earlier process knew of the allocations of a coturn. */
+  remembered: (coturn: string) => readonly Remembered[]
+  /** Other URLs are handed out than before: whoever holds credentials may be given new ones. */
+  onUrlsChanged: () => void
   /** Why an allocation must not live, in a few words for the log, or null. Asked when it begins, and every second of all that live (without a crowd). */
   reasonToCut: (allocation: Allocation, crowd: Crowd | null) => string | null
 }

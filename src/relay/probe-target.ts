@@ -7,10 +7,11 @@ import { forbiddenPeerFor, isDenied, isLoopback, type PeerPolicy } from './denie
 import { probeRelay } from './probe.ts'
 
 /** Not of the form `<project>.<user>`, so that no project can be taken for it. */
-const PROBE_USER = 'turnpike-probe'
+export const PROBE_USER = 'turnpike-probe'
 const TIMEOUT_MS = 1500
 /** Beyond what clocks may differ. */
 const LIFETIME_SECONDS = 86_400
+const BRIEF_SECONDS = 300
 
 export type ProbedRelay = { host: string, port: number, tlsPort: number | null, address: string, peers: PeerPolicy }
 
@@ -31,6 +32,11 @@ export async function proveSecret ({ host, port }: ProbedRelay, secret: string, 
   } finally {
     await client.close()
   }
+}
+
+/** A credential for whoever looks at the relay now, and not for longer. */
+export function briefLogin (secret: string, nowSeconds: () => number): Login {
+  return loginFor(secret, nowSeconds() + BRIEF_SECONDS)
 }
 
 function loginFor (secret: string, expiresAtSeconds: number): Login {

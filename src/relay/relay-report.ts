@@ -34,6 +34,25 @@ function showChecks (relay: string, metrics: Metrics, checks: readonly RelayChec
   }
 }
 
+/** Each probe, by transport: it has passed where every check of that transport has. */
+export function countProbes (relay: string, metrics: Pick<Metrics, 'add'>, checks: readonly RelayCheck[]): void {
+  for (const transport of new Set(checks.map(check => check.transport))) {
+    const hasPassed = checks.every(check => check.transport !== transport || check.result !== 'failed')
+    metrics.add('turnpike_relay_probes_total', { relay, transport, result: hasPassed ? 'passed' : 'failed' })
+  }
+}
+
+/** What can be counted of a relay, from 0 on: the first that happens is to be seen as one more. */
+export function beginCounting (relay: string, metrics: Pick<Metrics, 'add'>): void {
+  for (const cause of ['wrong_credentials', 'forbidden_peer', 'no_port']) metrics.add('turnpike_relay_refusals_total', { relay, cause }, 0)
+  for (const level of ['error', 'other']) metrics.add('turnpike_relay_log_lines_total', { relay, level }, 0)
+  for (const result of ['same', 'mended', 'failed']) metrics.add('turnpike_relay_reconciliations_total', { relay, result }, 0)
+  for (const result of ['done', 'rolled_back']) metrics.add('turnpike_relay_upgrades_total', { relay, result }, 0)
+  for (const reason of ['asked', 'relay-stopped', 'relay-unproven']) metrics.add('turnpike_relay_restarts_total', { relay, reason }, 0)
+  for (const reason of ['revoked', 'expired', 'quota', 'project-disabled', 'asked', 'drained']) metrics.add('turnpike_relay_cuts_total', { relay, reason }, 0)
+  metrics.add('turnpike_relay_address_changes_total', { relay }, 0)
+}
+
 /** To be called again and again; says when the wall clock was set meanwhile: credentials issued before are off by as much. */
 export function clockWatch (log: Log, nowSeconds: () => number): () => void {
   let last: { wall: number, monotonicMs: number } | null = null

@@ -1,224 +1,193 @@
-/** The door of the relay: one coturn, configured, started, watched, probed and counted. */
-import { setTimeout as wait } from 'node:timers/promises'
+/** The door of the relays: each of them configured, started, watched, probed and counted, and the choice between them. */
 import type { Part } from '../lifecycle.ts'
-import type { ErrorCode } from '../protocol/errors.ts'
-import { Allocations, type Allocation, type Crowd, type TrafficEvent } from './allocations.ts'
-import { Control } from './control.ts'
-import { Cutter } from './cutter.ts'
-import { isReady, type RelayState } from './relay-states.ts'
-import type { RelayCheck } from './driver.ts'
-import { Feed } from './feed.ts'
-import { feedHost, freePort, readFeedFile, writeFeedFile } from './feed-file.ts'
-import { Launcher } from './launcher.ts'
+import { TurnpikeError } from '../protocol/errors.ts'
+import type { Finding } from '../protocol/findings.ts'
+import { FIRST_RELAY } from '../protocol/relay-names.ts'
+import type { Allocation, BegunEvent, Crowd, Remembered, TrafficEvent } from './allocation.ts'
+import { Certificates } from './certificates.ts'
+import { examine } from './doctor/doctor.ts'
+import { thisMachine } from './doctor/this-machine.ts'
+import { ManagedRelay } from './managed-relay.ts'
 import type { RelayNeeds } from './needs.ts'
-import { isProbeUser, probeOf, proveSecret } from './probe-target.ts'
-import { clockWatch, statusReport } from './relay-report.ts'
-import { Supervisor, type Status } from './supervisor.ts'
+import type { Operation, OperationKind, OperationRequest } from './operations.ts'
+import type { RelayHealth } from './relay-health.ts'
+import { choose, type Wanted } from './selection.ts'
+import { sitesOf, type RelaySite } from './sites.ts'
 
-/** There is one relay so far; its id is its realm and its label. */
-const RELAY = 'turnpike'
-/** How long a relay that was ready is still handed out while it is started again: clients repeat for longer than that. */
-const HAND_OUT_SECONDS = 30
-const START_DEADLINE_MS = 10_000
-
-export type { Allocation, Crowd, RelayNeeds, TrafficEvent }
-export type RelayHealth = {
-  id: string
-  driver: 'docker' | 'process' | 'external' | 'none'
-  /** Why this driver. */
-  why: string
-  version: string | null
-  state: RelayState
-  ready: boolean
-  code: ErrorCode | null
-  /** Plain words. */
-  reason: string
-  /** Unix seconds. */
-  since: number
-  restarts: number
-  checks: RelayCheck[]
-  listenIp: string
-  publicAddress: string
-  warnings: string[]
-}
+export type { Allocation, BegunEvent, Crowd, Operation, OperationKind, OperationRequest, RelayHealth, RelayNeeds, Remembered, TrafficEvent }
+/** Where clients may be sent. `secret`: what credentials for it are signed with, where it is not ours. */
+export type Endpoint = { relay: string, host: string, port: number, tlsPort: number | null, secret: string | null }
 export type Relay = Part & {
+  /** Of the relay that the settings describe, or of another one while that one is not well. */
   health (): RelayHealth
-  /** Where clients may be sent now; empty while nothing is proved. */
-  endpoints (): { host: string, port: number, tlsPort: number | null }[]
+  /** Of all relays, the first one first. */
+  healths (): RelayHealth[]
+  /** Where clients may be sent now, best first; empty while nothing is proved. At most two where somebody asks for himself. */
+  endpoints (wanted?: Wanted): Endpoint[]
+  /** What clients may ask for. */
+  regions (): string[]
   /** What was found out and decided at the start, in sentences. */
   decisions (): string[]
   firewall (): { protocol: string, ports: string, what: string }[]
   /** Lets go of coturn without ending it. */
   release (): Promise<void>
   allocations (): readonly Allocation[]
-  /** Ends these sessions; resolves to how many have ended when it is seen that they have, at most 2 s later. Throws relay-control-lost. */
-  cut (sessions: readonly string[], reason: string): Promise<number>
-  /** Has coturn accept exactly the secrets that it is to accept now; no restart, and no live allocation notices. Throws data-dir-unwritable. */
+  /** Bytes per second of an allocation, both ways, as last reported. */
+  rateOf (allocation: Pick<Allocation, 'id' | 'relay' | 'session'>): number
+  /** Ends these; resolves to how many have ended when it is seen that they have, at most 2 s later. Throws relay-control-lost. */
+  cut (allocations: readonly Allocation[], reason: string): Promise<number>
+  /** Compares our tables with coturn's own now. Throws relay-control-lost. */
+  reconcile (): Promise<void>
+  /** Begins what an operator asks of a relay; `healths` tells how far it is. Throws not-found, relay-busy, relay-not-ours. */
+  begin (relay: string, kind: OperationKind, request: OperationRequest): Operation
+  /** Has each coturn accept exactly the secrets that it is to accept now; no restart, and no live allocation notices. Throws data-dir-unwritable. */
   applySecrets (): void
-  /** Does the relay take credentials that are signed with this secret? Throws relay-unproven. */
+  /** Do the relays take credentials that are signed with this secret? Throws relay-unproven. */
   proveSecret (secret: string): Promise<void>
-  /** Does this coturn bear user names that others make up (4.13 or newer)? */
+  /** Does every coturn bear user names that others make up (4.13 or newer)? */
   takesAnyUserName (): boolean
+  /** Looks at everything that calls depend on; never throws. */
+  examine (): Promise<Finding[]>
 }
 
-/** `start` resolves when the relay is proved, has failed for the first time, or after 10 s; it does not throw for a relay that is not well. */
+/** `start` resolves when each relay is proved, has failed for the first time, or after 10 s; it does not throw for a relay that is not well. */
 export function createRelay (needs: RelayNeeds): Relay {
-  return new Coturn(needs)
+  return new Pool(needs)
 }
 
-class Coturn implements Relay {
+class Pool implements Relay {
   readonly name = 'relay'
   readonly #needs: RelayNeeds
-  readonly #allocations: Allocations
-  readonly #feed: Feed
-  readonly #kept: ReturnType<typeof readFeedFile>
-  readonly #controlAddress: { host: string, port: number, password: string }
-  readonly #control: Control
-  readonly #cutter: Cutter
-  readonly #launcher: Launcher
-  readonly #supervisor: Supervisor
+  readonly #relays: ManagedRelay[]
+  readonly #certificates: Certificates
 
   constructor (needs: RelayNeeds) {
-    const { config, metrics, nowSeconds, log } = needs
-    const host = feedHost(config)
+    const { config, log, metrics, nowSeconds } = needs
+    const { cert, key, checkSeconds } = config.tls
     this.#needs = needs
-    this.#kept = readFeedFile(config.dataDir)
-    const { port, password, controlPort, controlPassword } = this.#kept
-    this.#allocations = new Allocations({ relay: RELAY, metrics, nowSeconds, onTraffic: needs.onTraffic, onBegun: (allocation, crowd) => this.#begun(allocation, crowd), isOwn: isProbeUser })
-    this.#feed = new Feed({ host, password, log, onEvent: event => this.#allocations.take(event) })
-    this.#controlAddress = { host, port: controlPort, password: controlPassword }
-    this.#control = new Control(this.#controlAddress)
-    this.#cutter = new Cutter({ ...needs, relay: RELAY, control: this.#control, allocations: this.#allocations })
-    this.#launcher = new Launcher({ ...needs, relay: RELAY, feed: { host, port, password }, control: this.#controlAddress, onStarted: adopted => this.#started(adopted) })
-    this.#supervisor = superviseWith(needs, this.#launcher, deadlineMs => this.#end(deadlineMs))
+    this.#certificates = new Certificates({ files: cert === undefined || key === undefined ? null : { cert, key }, checkSeconds, log, metrics, nowSeconds, install: async pair => { await Promise.all(this.#ours().map(relay => relay.installTls(pair))) } })
+    this.#relays = sitesOf(config).map(site => new ManagedRelay(needs, site, this.#certificates))
   }
 
   async start (): Promise<void> {
-    const { dataDir } = this.#needs.config
-    const port = await this.#feed.listen(this.#kept.port)
-    this.#launcher.setFeedPort(port)
-    if (this.#controlAddress.port === 0) this.#controlAddress.port = await freePort(this.#controlAddress.host)
-    writeFeedFile(dataDir, { ...this.#kept, port, controlPort: this.#controlAddress.port })
-    this.#cutter.start()
-    await this.#supervisor.start(START_DEADLINE_MS)
+    await this.#certificates.start()
+    await Promise.all(this.#relays.map(relay => relay.start()))
   }
 
   async stop (deadlineMs: number): Promise<void> {
     const endsAt = performance.now() + deadlineMs
-    // A launch that is under way is waited for, because what it starts must be ended; one that takes long comes to nothing.
-    await Promise.race([this.#supervisor.stop(), wait(deadlineMs / 2, undefined, { ref: false })])
-    if (this.#needs.config.relay.onStop === 'keep') this.#launcher.release()
-    else await this.#end(Math.max(0, endsAt - performance.now()))
-    await this.#close()
+    await this.#certificates.stop()
+    await Promise.all(this.#relays.map(relay => relay.stop(Math.max(0, endsAt - performance.now()))))
   }
 
   async release (): Promise<void> {
-    this.#launcher.release()
-    await this.#supervisor.stop()
-    this.#launcher.release()
-    await this.#close()
+    await this.#certificates.stop()
+    await Promise.all(this.#relays.map(relay => relay.release()))
   }
 
   health (): RelayHealth {
-    const status = this.#supervisor.status()
-    return { id: RELAY, ...this.#launcher.describe(), ...withoutTimes(status), ready: isReady(status.state) }
+    const [first] = this.#relays
+    const well = first?.isHandedOut() === true ? first : this.#relays.find(relay => relay.isHandedOut()) ?? first
+    if (well === undefined) throw new TurnpikeError('internal', 'there is no relay')
+    return well.health()
   }
 
-  endpoints (): { host: string, port: number, tlsPort: number | null }[] {
-    return isHandedOut(this.#supervisor.status(), this.#needs.nowSeconds()) ? [this.#launcher.endpoint()] : []
+  healths (): RelayHealth[] {
+    return this.#relays.map(relay => relay.health())
+  }
+
+  endpoints (wanted?: Wanted): Endpoint[] {
+    const usable = this.#relays.filter(relay => relay.isHandedOut())
+    if (wanted === undefined || usable.length === 1) return usable.filter(({ site }) => wanted === undefined || wanted.regions.length === 0 || wanted.regions.includes(site.region)).map(endpointOf)
+    const candidates = usable.map(relay => ({ relay, region: relay.site.region, weight: relay.site.weight, isHealthy: relay.isHealthy(), load: relay.load(), bandwidthUsed: relay.bandwidthUsed() }))
+    return choose(candidates, wanted, Math.random).map(({ relay }) => endpointOf(relay))
+  }
+
+  regions (): string[] {
+    return [...new Set(this.#relays.map(({ site }) => site.region))]
   }
 
   decisions (): string[] {
-    return this.#launcher.decisions()
+    const isOne = this.#relays.length === 1
+    return this.#relays.flatMap(relay => relay.serving().launcher.decisions().map(decision => (isOne ? decision : `${relay.site.id}: ${decision}`)))
   }
 
   firewall (): { protocol: string, ports: string, what: string }[] {
-    return firewallOf(this.#needs.config)
+    return this.#ours().flatMap(({ site }) => firewallOf(site))
   }
 
   allocations (): readonly Allocation[] {
-    return this.#allocations.list()
+    return this.#relays.flatMap(relay => relay.allocations())
   }
 
-  async cut (sessions: readonly string[], reason: string): Promise<number> {
-    return await this.#cutter.cut(sessions, reason)
+  rateOf (allocation: Pick<Allocation, 'id' | 'relay' | 'session'>): number {
+    return this.#find(allocation.relay)?.rateOf(allocation) ?? 0
+  }
+
+  async cut (allocations: readonly Allocation[], reason: string): Promise<number> {
+    const ended = await Promise.all(this.#relays.map(async relay => {
+      const here = allocations.filter(allocation => allocation.relay === relay.site.id)
+      return here.length === 0 ? 0 : await relay.cut(here, reason)
+    }))
+    return ended.reduce((sum, count) => sum + count, 0)
+  }
+
+  async reconcile (): Promise<void> {
+    await Promise.all(this.#ours().map(relay => relay.serving().reconcile()))
+  }
+
+  begin (id: string, kind: OperationKind, request: OperationRequest): Operation {
+    const relay = this.#find(id)
+    if (relay === undefined) throw new TurnpikeError('not-found', `there is no relay ${id.slice(0, 64)}`)
+    return relay.begin(kind, request)
   }
 
   applySecrets (): void {
-    this.#launcher.applySecrets()
+    for (const relay of this.#ours()) relay.applySecrets()
   }
 
   async proveSecret (secret: string): Promise<void> {
-    await proveSecret(this.#launcher.target(), secret, this.#needs.nowSeconds)
+    // One that is down now is told the secrets when it is started.
+    const up = this.#relays.filter(relay => (relay.site.config.relay.driver !== 'external' || relay.site.id === FIRST_RELAY) && relay.isHandedOut())
+    if (up.length === 0) throw new TurnpikeError('relay-unproven', `no relay can be asked: ${this.health().reason}`)
+    await Promise.all(up.map(relay => relay.serving().proveSecret(secret)))
   }
 
   takesAnyUserName (): boolean {
-    return this.#launcher.takesAnyUserName()
+    return this.#ours().every(relay => relay.serving().launcher.takesAnyUserName()) && this.#ours().length > 0
   }
 
-  #begun (allocation: Allocation, crowd: Crowd): void {
-    if (allocation.isComplete) this.#needs.onBegun({ relay: RELAY, project: allocation.project, user: allocation.user })
-    this.#cutter.judge(allocation, crowd)
+  async examine (): Promise<Finding[]> {
+    const { config: { dataDir, relay }, nowSeconds, dockerHost } = this.#needs
+    // What the next start, or the next look at the files, would find.
+    const tls = await this.#certificates.onDisk()
+    return await examine(this.#relays.map(one => one.subject()).map(subject => ({ ...subject, tls: subject.tls === null ? null : tls })), thisMachine({ nowSeconds, dataDir, dockerHost, asksOutside: relay.stunServers.length > 0 }))
   }
 
-  #started (adopted: boolean): void {
-    if (adopted) this.#cutter.reconcile()
-    // One of an earlier control plane, with another configuration, may have reported here before it was ended.
-    else if (this.#supervisor.status().restarts === 0) this.#begunAnew()
+  #find (id: string): ManagedRelay | undefined {
+    return this.#relays.find(({ site }) => site.id === id)
   }
 
-  async #end (deadlineMs: number): Promise<void> {
-    this.#control.close()
-    await this.#launcher.end(deadlineMs)
-    this.#feed.disconnect()
-    this.#begunAnew()
-  }
-
-  #begunAnew (): void {
-    this.#allocations.restart()
-    this.#cutter.forget()
-  }
-
-  async #close (): Promise<void> {
-    this.#cutter.stop()
-    this.#control.close()
-    await this.#feed.close()
+  /** Those that we run. */
+  #ours (): ManagedRelay[] {
+    return this.#relays.filter(({ site }) => site.config.relay.driver !== 'external')
   }
 }
 
-function superviseWith (needs: RelayNeeds, launcher: Launcher, end: (deadlineMs: number) => Promise<void>): Supervisor {
-  const { config, log, metrics, nowSeconds } = needs
-  const watchClock = clockWatch(log, nowSeconds)
-  return new Supervisor({
-    launch: onExit => launcher.launch(onExit),
-    end,
-    mayRestart: () => config.relay.driver !== 'external',
-    probe: isAbandoned => {
-      watchClock()
-      const [secret = ''] = needs.secrets(launcher.takesAnyUserName())
-      return probeOf(launcher.target(), secret, nowSeconds, isAbandoned)
-    },
-    onChange: statusReport(RELAY, metrics, log),
-    onRestart: reason => metrics.add('turnpike_relay_restarts_total', { relay: RELAY, reason }),
-    nowSeconds,
-    probeSeconds: config.relay.probeSeconds,
-  })
+function endpointOf (relay: ManagedRelay): Endpoint {
+  const { site } = relay
+  // The first one's secret is everybody's, also where somebody else runs it.
+  const secret = site.config.relay.driver === 'external' && site.id !== FIRST_RELAY ? site.config.relay.secret ?? null : null
+  return { relay: site.id, ...relay.serving().launcher.endpoint(), secret }
 }
 
-function isHandedOut ({ state, lastReadyAt }: Status, nowSeconds: number): boolean {
-  return isReady(state) || ((state === 'restarting' || state === 'starting') && lastReadyAt !== null && nowSeconds - lastReadyAt < HAND_OUT_SECONDS)
-}
-
-function firewallOf ({ relay, tls }: RelayNeeds['config']): { protocol: string, ports: string, what: string }[] {
-  if (relay.driver === 'external') return []
+function firewallOf ({ config: { relay, servesTls, dtls } }: RelaySite): { protocol: string, ports: string, what: string }[] {
+  const two = (one: number, other: number): string => `${one},${other}`
   return [
-    { protocol: 'udp', ports: String(relay.port), what: 'STUN and TURN' },
-    { protocol: 'tcp', ports: String(relay.port), what: 'STUN and TURN' },
-    ...(tls.cert === undefined ? [] : [{ protocol: 'tcp', ports: String(relay.tlsPort), what: 'TURN over TLS' }]),
+    { protocol: 'udp', ports: two(relay.port, relay.alternatePort), what: 'STUN and TURN (the second port while an upgrade runs)' },
+    { protocol: 'tcp', ports: two(relay.port, relay.alternatePort), what: 'STUN and TURN' },
+    ...(servesTls ? [{ protocol: 'tcp', ports: two(relay.tlsPort, relay.alternateTlsPort), what: 'TURN over TLS' }] : []),
+    ...(servesTls && dtls ? [{ protocol: 'udp', ports: two(relay.tlsPort, relay.alternateTlsPort), what: 'TURN over DTLS' }] : []),
     { protocol: 'udp', ports: `${relay.minPort}-${relay.maxPort}`, what: 'relayed media' },
   ]
-}
-
-function withoutTimes ({ lastReadyAt: _, ...status }: Status): Omit<Status, 'lastReadyAt'> {
-  return status
 }

@@ -20,7 +20,7 @@ export type Socket = {
 export type Members = { readonly id: string, find (peer: string): Session | undefined, others (self: Session): Iterable<Session> }
 
 export type Permissions = { signal: boolean, update: boolean }
-export type SessionNeeds = { id: string, socket: Socket, project: string, info: PeerInfo, permissions: Permissions, keyId: string | null, bucket: RateBucket, outboxBytes: number, joinedAs: number, remoteAddress: string, onEnd: (session: Session, code: number) => void, onError: (code: ErrorCode) => void }
+export type SessionNeeds = { id: string, socket: Socket, project: string, info: PeerInfo, permissions: Permissions, keyId: string | null, roomId: string, bucket: RateBucket, outboxBytes: number, joinedAs: number, remoteAddress: string, onEnd: (session: Session, code: number) => void, onError: (code: ErrorCode) => void }
 
 export class Session {
   info: PeerInfo
@@ -48,6 +48,10 @@ export class Session {
 
   get permissions (): Permissions {
     return this.#needs.permissions
+  }
+
+  get roomId (): string {
+    return this.#needs.roomId
   }
 
   get keyId (): string | null {

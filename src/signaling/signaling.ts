@@ -22,9 +22,11 @@ export type SignalingNeeds = {
   /** What a project may have at most, beside the limits of the server. */
   limitsOf: (project: string) => ProjectLimits
   /** Null while no relay is ready. */
-  iceServersFor: (peer: { project: string, peer: string, keyId: string | null }) => { iceServers: IceServer[], expiresAtSeconds: number } | null
+  iceServersFor: (peer: { project: string, room: string, peer: string, keyId: string | null }) => { iceServers: IceServer[], expiresAtSeconds: number } | null
 }
 export type Signaling = Part & {
+  /** Other relays are to be used than those that peers know: each is given new ICE servers, one after another. */
+  renewIceServers (): void
   /** Throws what joining with this grant from this address would be refused with now. */
   admit (grant: SignalGrant, remoteAddress: string): void
   /** Puts a peer whose socket is open in its room; the socket's events are to be handed to what this returns. */
@@ -32,6 +34,8 @@ export type Signaling = Part & {
 }
 
 const SWEEP_MS = 1000
+/** In a second: a room of thousands is not renewed at once. */
+const MOST_RENEWALS = 1000
 /** Two pings without an answer. */
 const MOST_UNANSWERED = 2
 
@@ -75,6 +79,8 @@ class Hub implements Signaling {
   /** Closing handshakes under way: their sockets still count as this server's. */
   readonly #closing = new Set<Socket>()
   readonly #delivered = new Map<string, number>()
+  /** Who is to be given new ICE servers before its time. */
+  readonly #renewals = new Set<Session>()
   #joins = 0
   #stopping = false
   #sweep: NodeJS.Timeout | undefined
@@ -140,6 +146,7 @@ class Hub implements Signaling {
       info: { id: grant.peer, role: grant.role, metadata: grant.metadata },
       permissions: grant.permissions,
       keyId: grant.keyId,
+      roomId: grant.room,
       bucket,
       outboxBytes: limits.outboxBytes,
       joinedAs: this.#joins++,
@@ -154,6 +161,7 @@ class Hub implements Signaling {
     this.#rooms.findMember(grant)?.endWith('replaced', 'a newer connection took this peer over')
     this.#sessions.add(session)
     const { room, peers } = this.#rooms.enter(session, grant, remoteAddress)
+    this.#needs.metrics.add('turnpike_signaling_joins_total', { project: grant.project })
     const ice = this.#issueIce(session)
     session.send({
       type: 'welcome',
@@ -172,6 +180,7 @@ class Hub implements Signaling {
 
   readonly #left = (session: Session, code: number): void => {
     if (!this.#sessions.delete(session)) return
+    this.#renewals.delete(session)
     this.#closing.add(session.socket)
     // The socket itself refuses such a frame, before it has read it.
     if (code === errorEntry('frame-too-large').close) this.#countError('frame-too-large')
@@ -211,18 +220,25 @@ class Hub implements Signaling {
   }
 
   #issueIce (session: Session): ReturnType<SignalingNeeds['iceServersFor']> {
-    const ice = this.#needs.iceServersFor({ project: session.project, peer: session.info.id, keyId: session.keyId })
+    const ice = this.#needs.iceServersFor({ project: session.project, room: session.roomId, peer: session.info.id, keyId: session.keyId })
     session.iceExpiresAt = ice?.expiresAtSeconds ?? null
     session.iceIssuedAt = this.#needs.nowSeconds()
     return ice
   }
 
+  renewIceServers (): void {
+    for (const session of this.#sessions) this.#renewals.add(session)
+  }
+
   /** Once a second: ICE servers that have spent three quarters of their life are replaced, and those that could not be had are asked for again. */
   #tend (): void {
     const now = this.#needs.nowSeconds()
+    let renewed = 0
     for (const session of this.#sessions) {
       const { iceExpiresAt, iceIssuedAt } = session
-      if (iceExpiresAt !== null && now < iceIssuedAt + (iceExpiresAt - iceIssuedAt) * 0.75) continue
+      const isDue = this.#renewals.has(session) && renewed++ < MOST_RENEWALS
+      if (isDue) this.#renewals.delete(session)
+      else if (iceExpiresAt !== null && now < iceIssuedAt + (iceExpiresAt - iceIssuedAt) * 0.75) continue
       const ice = this.#issueIce(session)
       if (ice !== null) session.sendIceServers(ice.iceServers, ice.expiresAtSeconds)
     }

@@ -1,13 +1,17 @@
 /**
- * What was relayed, by project, day, user and relay. Kept in memory for a quarter of a second and then written in one transaction:
+ * What was relayed, by project, day, user, room, relay and transport. Kept in memory for a quarter of a second and then written in one transaction:
  * a process that is killed loses at most that. What cannot be written (a full disk) waits, and is counted meanwhile.
  */
 import type { Log } from '../lifecycle.ts'
 import type { Store } from '../store/store.ts'
+import { LiveAllocations, type LiveAllocation } from './live-allocations.ts'
 import { dayOf, type Period } from './periods.ts'
 import { addProjectDay, addUsage, bytesOf, type ProjectDayRow, type UsageRow } from './records.ts'
 
-export type Traffic = { relay: string, project: string, user: string, bytesFromClient: number, bytesToClient: number, packetsFromClient: number, packetsToClient: number }
+type Counts = LiveAllocation['counted']
+export type Begun = Omit<LiveAllocation, 'counted' | 'told'> & { relay: string, project: string, user: string, room: string }
+/** `counts` is what is new; null for `sums` where there is no allocation. */
+export type Traffic = Begun & { counts: Counts, sums: Pick<LiveAllocation, 'counted' | 'told'> | null }
 export type LedgerNeeds = { store: Store, log: Log, nowSeconds: () => number }
 
 /** Beyond this, users that are new share one row until the next write: memory stays bounded while nothing can be written. */
@@ -16,26 +20,31 @@ const TOO_MANY = ''
 
 export class Ledger {
   readonly #needs: LedgerNeeds
-  #ofUsers = new Map<string, UsageRow>()
+  readonly live: LiveAllocations
+  #rows = new Map<string, UsageRow>()
   #ofProjects = new Map<string, ProjectDayRow>()
   /** Bytes of a period that are written down already; read once, then kept up. */
   readonly #written = new Map<string, number>()
 
   constructor (needs: LedgerNeeds) {
     this.#needs = needs
+    this.live = new LiveAllocations(needs.store)
   }
 
-  addTraffic ({ relay, project, user, bytesFromClient, bytesToClient, packetsFromClient, packetsToClient }: Traffic): void {
-    const row = this.#userRow(project, user, relay)
-    row.bytes_from_client += bytesFromClient
-    row.bytes_to_client += bytesToClient
-    row.packets_from_client += packetsFromClient
-    row.packets_to_client += packetsToClient
-    this.#projectRow(project).bytes += bytesFromClient + bytesToClient
+  addTraffic (traffic: Traffic): void {
+    const { receivedPackets, receivedBytes, sentPackets, sentBytes } = traffic.counts
+    const row = this.#row(traffic)
+    row.bytes_from_client += receivedBytes
+    row.bytes_to_client += sentBytes
+    row.packets_from_client += receivedPackets
+    row.packets_to_client += sentPackets
+    this.#projectRow(traffic.project).bytes += receivedBytes + sentBytes
+    if (traffic.sums !== null) this.live.count({ ...traffic, ...traffic.sums })
   }
 
-  addAllocation ({ relay, project, user }: Pick<Traffic, 'relay' | 'project' | 'user'>): void {
-    this.#userRow(project, user, relay).allocations++
+  addAllocation (begun: Begun): void {
+    this.#row(begun).allocations++
+    this.live.begin(begun)
   }
 
   /** Credentials are counted by project: users are anybody's to make up, and each would be a row. */
@@ -55,15 +64,26 @@ export class Ledger {
     return [...new Set([...this.#ofProjects.values()].map(({ project }) => project))]
   }
 
+  hasNews (): boolean {
+    return this.#rows.size > 0 || this.#ofProjects.size > 0 || this.live.hasNews()
+  }
+
+  /** Days are rolled up or gone: nothing that was read of them holds. */
+  forgetRead (): void {
+    this.#written.clear()
+  }
+
   /** Throws store-unwritable; then nothing of it is written, and all of it is kept. */
   flush (): void {
     const { store } = this.#needs
-    if (this.#ofUsers.size === 0 && this.#ofProjects.size === 0) return
-    store.transaction(() => {
-      for (const row of this.#ofUsers.values()) addUsage(store, row)
+    if (!this.hasNews()) return
+    const committed = store.transaction(() => {
+      for (const row of this.#rows.values()) addUsage(store, row)
       for (const row of this.#ofProjects.values()) addProjectDay(store, row)
+      return this.live.write()
     })
-    this.#ofUsers.clear()
+    committed()
+    this.#rows.clear()
     this.#ofProjects.clear()
     this.#written.clear()
   }
@@ -77,13 +97,14 @@ export class Ledger {
     return bytes
   }
 
-  #userRow (project: string, named: string, relay: string): UsageRow {
+  #row ({ project, user: namedUser, room: namedRoom, relay, transport }: Begun): UsageRow {
     const day = dayOf(this.#needs.nowSeconds())
-    const isKnown = this.#ofUsers.size < MOST_PENDING || this.#ofUsers.has(`${project} ${day} ${named} ${relay}`)
-    const user = isKnown ? named : TOO_MANY
-    const key = `${project} ${day} ${user} ${relay}`
-    const row = this.#ofUsers.get(key) ?? { project, day, user, relay, bytes_from_client: 0, bytes_to_client: 0, packets_from_client: 0, packets_to_client: 0, allocations: 0 }
-    this.#ofUsers.set(key, row)
+    const keyOf = (user: string, room: string): string => `${project} ${day} ${user} ${relay} ${transport} ${room}`
+    const isKnown = this.#rows.size < MOST_PENDING || this.#rows.has(keyOf(namedUser, namedRoom))
+    const [user, room] = isKnown ? [namedUser, namedRoom] : [TOO_MANY, TOO_MANY]
+    const key = keyOf(user, room)
+    const row = this.#rows.get(key) ?? { project, day, user, room, relay, transport, bytes_from_client: 0, bytes_to_client: 0, packets_from_client: 0, packets_to_client: 0, allocations: 0 }
+    this.#rows.set(key, row)
     return row
   }
 

@@ -1,12 +1,14 @@
 /**
  * The compose file, brought up for real with stand-in base images: a credential from it relays bytes, Prometheus sees us, and every
- * expression of the dashboard returns data. Grafana's server cannot be had without a registry: its service is checked by
- * `docker compose config`, its dashboard by running what it asks.
+ * expression of the dashboards returns data. Grafana's server cannot be had without a registry: its service is checked by
+ * `docker compose config`, its dashboards by running what they ask.
  */
 import { execFileSync } from 'node:child_process'
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { isRefusal, TurnClient, type Login } from '../../src/stun/turn-client.ts'
+import { alertRules } from '../kit/alerts.ts'
+import { dashboardExpressions } from '../kit/dashboards.ts'
 import { docker, requireCompose, requireDocker } from '../kit/docker.ts'
 import { freePorts, until } from '../kit/files.ts'
 import { cleanUpAfterFile } from '../kit/cleanup.ts'
@@ -115,16 +117,17 @@ test('a data directory that no other container can have is told, with the cure',
   }
 })
 
-test('Prometheus has our target up, and every expression of the dashboard returns data', async () => {
+test('Prometheus has our target up, and every expression of the dashboards returns data', async () => {
   const query = async (expression: string): Promise<unknown[]> => {
     const answer = await (await fetch(`http://127.0.0.1:9090/api/v1/query?query=${encodeURIComponent(expression)}`)).json() as { data?: { result: unknown[] }, error?: string }
     if (answer.data === undefined) throw new Error(`${expression}: ${answer.error}`)
     return answer.data.result
   }
   await until('the target is up', async () => JSON.stringify(await query('up{job="turnpike"}').catch(() => [])).includes('"1"'), 40_000)
-  const { panels } = JSON.parse(readFileSync('compose/grafana/dashboards/turnpike.json', 'utf8')) as { panels: { targets?: { expr: string }[] }[] }
-  const expressions = panels.flatMap(({ targets = [] }) => targets.map(({ expr }) => expr.replaceAll('$__rate_interval', '1m')))
-  expect(expressions.length).toBeGreaterThan(15)
+  const { groups } = await (await fetch('http://127.0.0.1:9090/api/v1/rules')).json().then(({ data }: { data: { groups: { rules: { name: string }[] }[] } }) => data)
+  expect(groups.flatMap(({ rules }) => rules.map(({ name }) => name))).toEqual(alertRules().map(({ alert }) => alert))
+  const expressions = dashboardExpressions().map(({ expr }) => expr)
+  expect(expressions.length).toBeGreaterThan(60)
   let silent = expressions
   // Something of everything: traffic, a room with a signal in it that goes nowhere, a refused request.
   await until('every expression returns data', async () => {

@@ -35,7 +35,7 @@ beforeAll(async () => {
   operations = Object.entries(paths).flatMap(([path, methods]) => Object.entries(methods).map(([method, operation]) => ({ id: `${method.toUpperCase()} ${path}`, method: method.toUpperCase(), path, operation })))
 }, 300_000)
 
-const isAdmins = (path: string): boolean => /^\/v1\/(projects|secrets|integrations|audit|backup|relays)/.test(path)
+const isAdmins = (path: string): boolean => /^\/v1\/(projects|secrets|integrations|audit|backup|relays|doctor)/.test(path)
 const inPath = (path: string): string => path.replaceAll('{project}', 'default').replaceAll('{account}', 'default').replaceAll('{key}', path.startsWith('/v1/turn/keys') ? 'default' : '000000000000').replaceAll('{username}', '9999999999%3Adefault.a.0').replaceAll(/\{\w+\}/g, 'something')
 
 async function send (method: string, path: string, { body, headers = {}, key, to = app }: Request): Promise<Sent> {
@@ -174,6 +174,26 @@ const PROVOKED: Record<string, () => Promise<Request | Sent> | Request> = {
     const name = await integration()
     return await whileLocked(async () => await send('DELETE', `/v1/integrations/${name}`, { to: newest }), newest)
   },
+  'GET /v1/relays/{relay} 200': () => ({ path: '/v1/relays/turnpike' }),
+  ...Object.fromEntries(['drain', 'restart', 'upgrade'].flatMap(kind => {
+    const path = `/v1/relays/turnpike/${kind}`
+    return [
+      [`POST /v1/relays/{relay}/${kind} 202`, async () => {
+        // One after another, and each comes to its end at once: there is no coturn.
+        await until('the one before is over', async () => !/starting|handing|draining|ending/.test(String(JSON.parse((await send('GET', '/v1/relays/turnpike', { to: noRelay })).body).operation?.phase)), 20_000)
+        return { path, body: { drainSeconds: 0, handOverSeconds: 0 }, to: noRelay }
+      }],
+      [`POST /v1/relays/{relay}/${kind} 409`, async () => {
+        for (const other of ['upgrade', 'drain']) await send('POST', `/v1/relays/turnpike/${other}`, { body: { handOverSeconds: 3600 }, to: newest })
+        return kind === 'upgrade' ? await send('POST', '/v1/relays/elsewhere/upgrade', { body: {}, to: await declaredApp() }) : { path, body: {}, to: newest }
+      }],
+      [`POST /v1/relays/{relay}/${kind} 503`, async () => await whileLocked(async () => await send('POST', path, { body: {} }))],
+    ]
+  })),
+  'DELETE /v1/turn/allocations 200': () => ({ path: '/v1/turn/allocations?user=nobody' }),
+  'DELETE /v1/turn/allocations 404': () => ({ path: '/v1/turn/allocations?all=true&project=nobodys' }),
+  'DELETE /v1/turn/allocations 400': () => ({}),
+  'DELETE /v1/turn/allocations 503': async () => await whileLocked(async () => await send('DELETE', '/v1/turn/allocations?user=nobody', {})),
   'GET /turn 400': () => ({ path: '/turn?ttl=x' }),
   'GET /ice 400': () => ({ path: '/ice?ttl=x' }),
   'POST /2010-04-01/Accounts/{account}/Tokens.json 404': () => ({ path: '/2010-04-01/Accounts/ACx/Tokens.json' }),
@@ -200,7 +220,7 @@ let declared: TestApp | undefined
 async function declaredApp (): Promise<TestApp> {
   if (declared !== undefined) return declared
   const file = `${app.env['TURNPIKE_DATA_DIR']}/declared.yaml`
-  writeFileSync(file, 'projects:\n  declared: {}\n')
+  writeFileSync(file, 'projects:\n  declared: {}\nrelays:\n  elsewhere: {driver: external, host: turn.elsewhere.example, secret: 0123456789abcdef}\n')
   declared = await startApp({ TURNPIKE_CONFIG: file }, { programPath: [] })
   return declared
 }
@@ -254,7 +274,7 @@ test('every route answers every status that it documents, and every refusal is a
     }
   }
   expect(missing).toEqual([])
-  expect(walked).toBeGreaterThan(250)
+  expect(walked).toBeGreaterThan(300)
 }, 300_000)
 
 test('every operation says what it is, who may call it, and shows an example of every answer, which is of its schema', () => {

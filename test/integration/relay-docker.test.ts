@@ -82,7 +82,7 @@ test('what the client of coturn 4.18.0 relays through it is counted for its proj
   await relay.start()
   const [messages, bytes] = [500, 170]
   docker('run', '--rm', '--network', 'host', COTURN_IMAGE, 'turnutils_uclient', '-t', '-u', 'shop.alice.0', '-W', RELAY_SECRET, '-e', '127.0.0.1', '-r', '20900', '-p', String(relay.port), '-n', String(messages), '-m', '1', '-l', String(bytes), '-z', '1', '-X', '-c', '127.0.0.1')
-  const counted = async (): Promise<number> => await sample(relay.metrics, 'turnpike_relay_bytes_total{project="shop",relay="turnpike",direction="from_client"}') ?? 0
+  const counted = async (): Promise<number> => await sample(relay.metrics, 'turnpike_relay_bytes_total{project="shop",relay="turnpike",transport="tcp",direction="from_client"}') ?? 0
   await until('every allocation is gone', async () => await sample(relay.metrics, 'turnpike_relay_allocations{relay="turnpike",transport="tcp"}') === 0 && await counted() > 0, 20_000)
   expect(await counted()).toBeGreaterThanOrEqual(messages * bytes)
   expect(await counted()).toBeLessThan(messages * (bytes + 44) + 20_000)

@@ -71,14 +71,14 @@ test.each(CLIENTS)('over %s, bytes and packets are those of coturn\'s totals, an
   await send(relay)
   expect(await sample(relay.metrics, `turnpike_relay_allocations_total{relay="turnpike",transport="${transport}"}`)).toBeGreaterThanOrEqual(2)
   await until('every allocation is gone', async () => await sample(relay.metrics, `turnpike_relay_allocations{relay="turnpike",transport="${transport}"}`) === 0, 20_000)
-  const total = relay.traffic.reduce((sum, event) => ({ from: sum.from + event.bytesFromClient, to: sum.to + event.bytesToClient, packetsFrom: sum.packetsFrom + event.packetsFromClient }), { from: 0, to: 0, packetsFrom: 0 })
+  const total = relay.traffic.reduce((sum, event) => ({ from: sum.from + event.counts.receivedBytes, to: sum.to + event.counts.sentBytes, packetsFrom: sum.packetsFrom + event.counts.receivedPackets }), { from: 0, to: 0, packetsFrom: 0 })
   const sent = MESSAGES * BYTES
   expect(total.packetsFrom).toBeGreaterThanOrEqual(MESSAGES)
   expect(total.from).toBeGreaterThanOrEqual(sent)
   // ChannelData adds 4 bytes to a message, an indication 36 to 44; allocating, binding and refreshing a few thousand in all.
   expect(total.from).toBeLessThan(sent + MESSAGES * 44 + 20_000)
-  expect(await sample(relay.metrics, 'turnpike_relay_bytes_total{project="shop",relay="turnpike",direction="from_client"}')).toBe(total.from)
-  expect(await sample(relay.metrics, 'turnpike_relay_bytes_total{project="shop",relay="turnpike",direction="to_client"}')).toBe(total.to)
+  expect(await sample(relay.metrics, `turnpike_relay_bytes_total{project="shop",relay="turnpike",transport="${transport}",direction="from_client"}`)).toBe(total.from)
+  expect(await sample(relay.metrics, `turnpike_relay_bytes_total{project="shop",relay="turnpike",transport="${transport}",direction="to_client"}`)).toBe(total.to)
   expect(new Set(relay.traffic.map(({ project, user }) => `${project}.${user}`))).toEqual(new Set(['shop.alice']))
   // coturn's own last words on each session, as it wrote them to its log.
   await until('coturn has logged them', () => coturnTotals(relay.log).from >= total.from)

@@ -31,7 +31,7 @@ test('a welcome says who is there, who yields, and which ICE servers to use', as
   })
   const ice = bob.welcome['iceServers'] as { urls: string[], username?: string }[]
   expect(ice.map(({ urls }) => urls[0]?.split(':')[0])).toEqual(['stun', 'turn'])
-  expect(ice[1]?.username).toMatch(/:default\.bob\.[0-9a-f]{12}$/)
+  expect(ice[1]?.username).toMatch(/:default\.bob\.[0-9a-f]{12}\.~cm9vbSAx$/)
   expect(Number(bob.welcome['iceExpiresAt'])).toBeGreaterThan(Date.now() / 1000 + 3000)
   expect(await alice.next('peer-joined')).toMatchObject({ seq: 1, peer: { id: 'bob', polite: true } })
 })
@@ -261,7 +261,7 @@ test('ICE servers are replaced before they expire', async () => {
   const b = await joinAs(later, 'r', 'b')
   shift = 46
   const pushed = await b.next('ice-servers')
-  expect(pushed).toMatchObject({ seq: 1, iceServers: [{ urls: [expect.stringMatching(/^stun:/)] }, { username: expect.stringMatching(/:default\.b\.[0-9a-f]{12}$/) }] })
+  expect(pushed).toMatchObject({ seq: 1, iceServers: [{ urls: [expect.stringMatching(/^stun:/)] }, { username: expect.stringMatching(/:default\.b\.[0-9a-f]{12}(\.~?[\w-]+)?$/) }] })
   expect(Number(pushed['iceExpiresAt'])).toBe(Number(b.welcome['iceExpiresAt']) + 46 + Number(pushed['iceExpiresAt']) - Number(b.welcome['iceExpiresAt']) - 46)
   expect(Number(pushed['iceExpiresAt'])).toBeGreaterThan(Number(b.welcome['iceExpiresAt']) + 40)
 })

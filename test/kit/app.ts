@@ -10,7 +10,7 @@ export type TestApp = App & { env: Record<string, string>, apiKey: string, admin
 
 /** Settings for a relay of its own on loopback. */
 export async function loopbackSettings (): Promise<Record<string, string>> {
-  const [relayPort, tlsPort] = await freePorts(2)
+  const [relayPort, tlsPort, alternatePort, alternateTlsPort] = await freePorts(4)
   return {
     TURNPIKE_DATA_DIR: scratchDirectory(),
     TURNPIKE_HTTP_HOST: '127.0.0.1',
@@ -21,6 +21,8 @@ export async function loopbackSettings (): Promise<Record<string, string>> {
     TURNPIKE_RELAY_PEERS: 'loopback',
     TURNPIKE_RELAY_PORT: String(relayPort),
     TURNPIKE_RELAY_TLS_PORT: String(tlsPort),
+    TURNPIKE_RELAY_ALTERNATE_PORT: String(alternatePort),
+    TURNPIKE_RELAY_ALTERNATE_TLS_PORT: String(alternateTlsPort),
     // Below the ports that the kernel gives away, so that nothing else is there.
     TURNPIKE_RELAY_MIN_PORT: '20000',
     TURNPIKE_RELAY_MAX_PORT: '20499',

@@ -3,19 +3,21 @@ import { readFileSync } from 'node:fs'
 import { onTestFinished } from 'vitest'
 import { loadConfig } from '../../src/config/load.ts'
 import { createMetrics, type Metrics } from '../../src/metrics/metrics.ts'
-import { createRelay, type Relay, type RelayNeeds, type TrafficEvent } from '../../src/relay/relay.ts'
+import { createRelay, type Relay, type BegunEvent, type RelayNeeds, type TrafficEvent } from '../../src/relay/relay.ts'
 import { loopbackSettings } from './app.ts'
 
-export type TestRelay = Relay & { settings: Record<string, string>, metrics: Metrics, traffic: TrafficEvent[], log: string[], port: number, secret: string, feedFile (): { port: number, password: string } }
+export type TestRelay = Relay & { settings: Record<string, string>, metrics: Metrics, traffic: TrafficEvent[], begun: BegunEvent[], urlChanges: { count: number }, log: string[], port: number, secret: string, feedFile (): { port: number, password: string } }
 export const RELAY_SECRET = 'secret-of-a-relay-in-a-test'
 
 /** Made, not started. With the settings of an earlier one it is the next control plane of the same relay. */
-export async function makeRelay (more: Record<string, string> = {}, world: { programPath?: string[], dockerHost?: string, nowSeconds?: () => number, secrets?: RelayNeeds['secrets'], reasonToCut?: RelayNeeds['reasonToCut'] } = {}): Promise<TestRelay> {
+export async function makeRelay (more: Record<string, string> = {}, world: { programPath?: string[], dockerHost?: string, nowSeconds?: () => number, secrets?: RelayNeeds['secrets'], remembered?: RelayNeeds['remembered'], reasonToCut?: RelayNeeds['reasonToCut'] } = {}): Promise<TestRelay> {
   const settings = { ...await loopbackSettings(), TURNPIKE_RELAY_PROBE_SECONDS: '1', ...more }
   const { config, problems } = loadConfig({ env: settings, readFile: path => readFileSync(path, 'utf8') })
   if (problems.length > 0) throw new Error(JSON.stringify(problems))
   const metrics = createMetrics()
   const traffic: TrafficEvent[] = []
+  const begun: BegunEvent[] = []
+  const urlChanges = { count: 0 }
   const log: string[] = []
   const write = (fields: object, message: string): void => { log.push(`${message} ${JSON.stringify(fields)}`) }
   const relay = createRelay({
@@ -28,8 +30,12 @@ export async function makeRelay (more: Record<string, string> = {}, world: { pro
     programPath: world.programPath ?? (process.env['PATH'] ?? '').split(':'),
     dockerHost: world.dockerHost,
     installRelay: false,
-    onBegun: () => {},
+    onBegun: event => begun.push(event),
     onTraffic: event => traffic.push(event),
+    onEnded: () => {},
+    onForgotten: () => {},
+    remembered: world.remembered ?? (() => []),
+    onUrlsChanged: () => { urlChanges.count++ },
   })
   let ended = false
   onTestFinished(async () => {
@@ -48,6 +54,8 @@ export async function makeRelay (more: Record<string, string> = {}, world: { pro
     settings,
     metrics,
     traffic,
+    begun,
+    urlChanges,
     log,
     port: config.relay.port,
     secret: RELAY_SECRET,

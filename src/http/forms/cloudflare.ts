@@ -7,6 +7,7 @@ import { auditedWrite } from '../audit-trail.ts'
 import { targetOf } from '../routes/revocations.ts'
 import { IceServerSchema, problems, WITH_BODY } from '../schemas.ts'
 import { issueIn, requireForm, type FormNeeds } from './form.ts'
+import { urlsOf } from './formats.ts'
 
 const BASE = '/v1/turn/keys/:key/credentials'
 const tags = ['Forms of others']
@@ -22,8 +23,8 @@ export function cloudflareForm (app: App, needs: FormNeeds): void {
     reply.code(201).header('cache-control', 'no-store').send({ iceServers })
   })
   app.post(`${BASE}/generate`, { config: issuing, schema: { summary: 'ICE servers in Cloudflare\'s older form: one object', tags, security, params: Params, body: Body, response: { 201: Type.Object({ iceServers: IceServerSchema }), ...failures } } }, (request, reply) => {
-    const { iceServers, username, credential } = issue(request, request.params.key, request.body, needs)
-    reply.code(201).header('cache-control', 'no-store').send({ iceServers: { urls: iceServers.flatMap(({ urls }) => urls), username, credential } })
+    const issued = issue(request, request.params.key, request.body, needs)
+    reply.code(201).header('cache-control', 'no-store').send({ iceServers: { urls: urlsOf(issued), username: issued.username, credential: issued.credential } })
   })
   const RevokeParams = Type.Object({ key: Type.String({ maxLength: 64 }), username: Type.String({ maxLength: 256 }) })
   const revokeSchema = { summary: 'Revoke a credential in Cloudflare\'s form', tags, security, params: RevokeParams, response: { 204: Type.Null(), ...problems(WITH_BODY, 'form-off', 'not-found', 'relay-control-lost', 'store-unwritable') } }

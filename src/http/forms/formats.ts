@@ -4,9 +4,14 @@ import type { IssuedCredential } from '../../credentials/credentials.ts'
 export const FORMATS = ['json', 'uri', 'ice', 'xml', 'janus'] as const
 export type Format = typeof FORMATS[number]
 
-/** TURN URLs without STUN, which Janus and Matrix do not take among them. */
-export function turnUrlsOf ({ iceServers }: Pick<IssuedCredential, 'iceServers'>): string[] {
-  return iceServers.flatMap(({ urls }) => urls).filter(url => url.startsWith('turn'))
+/** TURN URLs without STUN, which Janus and Matrix do not take among them, of the relays that take this credential. */
+export function turnUrlsOf (issued: Pick<IssuedCredential, 'iceServers' | 'credential'>): string[] {
+  return urlsOf(issued).filter(url => url.startsWith('turn'))
+}
+
+/** The same with STUN. A relay that somebody else runs, with another secret, has another credential, for which these shapes have no room. */
+export function urlsOf ({ iceServers, credential: wanted }: Pick<IssuedCredential, 'iceServers' | 'credential'>): string[] {
+  return iceServers.filter(({ credential }) => credential === undefined || credential === wanted).flatMap(({ urls }) => urls)
 }
 
 /** What draft-uberti-behave-turn-rest-00 answers with. */
@@ -25,17 +30,19 @@ export function inFormat (issued: IssuedCredential, format: Exclude<Format, 'jso
 
 /** As libdatachannel reads them: `turn:user:password@host:port?transport=udp`, what would end a part percent-encoded. */
 export function urisOf (issued: IssuedCredential): string[] {
-  const login = `${encodeURIComponent(issued.username)}:${encodeURIComponent(issued.credential)}@`
-  return issued.iceServers.flatMap(({ urls }) => urls).map(url => (url.startsWith('stun:') ? url : url.replace(/^turns?:/, scheme => `${scheme}${login}`)))
+  return issued.iceServers.flatMap(({ urls, username = '', credential = '' }) => urls.map(url => {
+    const login = `${encodeURIComponent(username)}:${encodeURIComponent(credential)}@`
+    return url.startsWith('stun:') ? url : url.replace(/^turns?:/, scheme => `${scheme}${login}`)
+  }))
 }
 
 /** XEP-0215 §3.2: services for an XMPP server to hand on. Names and credentials hold nothing that XML would read, and are escaped all the same. */
 function servicesOf (issued: IssuedCredential): string {
-  const services = issued.iceServers.flatMap(({ urls }) => urls).map(url => {
+  const services = issued.iceServers.flatMap(({ urls, username = '', credential = '' }) => urls.map(url => {
     const [, type = '', host = '', port = '', transport = 'udp'] = /^(\w+):(.+?):(\d+)(?:\?transport=(\w+))?$/.exec(url) ?? []
-    const login = type === 'stun' ? '' : ` username="${escapeXml(issued.username)}" password="${escapeXml(issued.credential)}" expires="${new Date(issued.expiresAtSeconds * 1000).toISOString().replace('.000', '')}" restricted="1"`
+    const login = type === 'stun' ? '' : ` username="${escapeXml(username)}" password="${escapeXml(credential)}" expires="${new Date(issued.expiresAtSeconds * 1000).toISOString().replace('.000', '')}" restricted="1"`
     return `  <service type="${type}" host="${escapeXml(host)}" port="${port}" transport="${transport}"${login}/>\n`
-  })
+  }))
   return `<services xmlns="urn:xmpp:extdisco:2">\n${services.join('')}</services>\n`
 }
 

@@ -9,6 +9,7 @@ import type { App, ProblemView } from '../app-type.ts'
 import { projectOf } from '../authenticate.ts'
 import { problems } from '../schemas.ts'
 import { issueIn, keyInQuery, requireFormOf, secondsOf, valueOf, type FormNeeds } from './form.ts'
+import { urlsOf } from './formats.ts'
 
 const tags = ['Forms of others']
 const Entry = Type.Object({ urls: Type.String(), username: Type.Optional(Type.String()), credential: Type.Optional(Type.String()) })
@@ -33,7 +34,7 @@ export function meteredForm (app: App, needs: FormNeeds): void {
       return
     }
     const issued = issueIn('metered', request, needs, { region: regionOf(valueOf(request.query, 'region'), request, needs) })
-    reply.send(entriesOf(issued.iceServers.flatMap(({ urls }) => urls), issued.username, issued.credential))
+    reply.send(entriesOf(urlsOf(issued), issued.username, issued.credential))
   })
   const postSchema = {
     summary: 'Make a credential, in Metered\'s form',
@@ -73,7 +74,7 @@ function decoded (apiKey: string, { credentials }: FormNeeds): { username: strin
 
 /** What its project may hand out now. Throws form-off, user-revoked, project-disabled or relay-unavailable. */
 function urlsFor (username: string, { access, credentials }: FormNeeds): string[] {
-  const [, expiry = '', project = '', user = '', keyId = ''] = /^(\d+):([^.]+)\.([^.]+)\.([^.]+)$/.exec(username) ?? []
+  const [, expiry = '', project = '', user = '', keyId = ''] = /^(\d+):([^.]+)\.([^.]+)\.([^.]+)(?:\.[^.]+)?$/.exec(username) ?? []
   requireFormOf(project, 'metered', access)
   const reason = credentials.reasonToCut({ project, user, keyId, username, expiresAtSeconds: Number(expiry) })
   if (reason !== null) throw new TurnpikeError(reason === 'project-disabled' ? reason : 'user-revoked', 'nothing may be relayed with this credential any more')

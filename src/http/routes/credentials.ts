@@ -17,7 +17,8 @@ const Body = Type.Object({
   label: Type.Optional(Type.String({ maxLength: 128, description: 'Yours to find it again by; comes back as it was sent.' })),
   policy: Type.Optional(Type.Enum(['all', 'relay'], { description: 'relay leaves STUN out, for clients that use relayed candidates only.' })),
   transports: Type.Optional(Type.Array(Type.Enum([...TRANSPORTS]), { maxItems: 3, description: 'Which TURN URLs to answer with.' })),
-  region: Type.Optional(Type.String({ maxLength: 64, description: 'Relays of this region only.' })),
+  region: Type.Optional(Type.String({ maxLength: 64, description: 'Relays of this region first; others where none of it is well.' })),
+  room: Type.Optional(Type.String({ description: 'The room that it is for, 1 to 128 characters: usage and allocations are told by it.' })),
   project: Type.Optional(Type.String({ maxLength: 64, description: 'Which project, for admin keys.' })),
 }, { additionalProperties: false, examples: [{ user: 'alice', ttl: 3600 }] })
 
@@ -43,10 +44,10 @@ const schema = {
 
 export function issueCredentials (app: App, { credentials }: IssueNeeds): void {
   app.post('/v1/turn/credentials', { config: { access: 'project', scope: 'turn:issue', publishable: true, idempotent: true }, schema }, (request, reply) => {
-    const { user, ttl, label, policy, transports, region, project } = request.body
+    const { user, ttl, label, policy, transports, region, room, project } = request.body
     const { caller } = request
     if (user !== undefined && caller?.kind === 'project' && caller.publishable) throw new TurnpikeError('invalid-request', 'user is not taken from a publishable key: everybody could be anybody', { fields: [{ field: 'user', message: 'is not taken from a publishable key' }] })
-    const issued = credentials.issue({ project: projectOf(caller, project), user, ttlSeconds: ttl, policy, transports, region, keyId: keyIdOf(caller) })
+    const issued = credentials.issue({ project: projectOf(caller, project), user, ttlSeconds: ttl, policy, transports, region, room, keyId: keyIdOf(caller) })
     answer(reply.code(201).header('cache-control', 'no-store'), issued, request.query.format ?? 'json', label)
   })
 }

@@ -36,7 +36,7 @@ function revokeCredentials (app: App, { access, credentials }: RevocationsNeeds)
     description: 'A user: no credential is issued to it any more, its live allocations are cut, and so is whatever begins with one of its credentials, until none of them can live any more (the longest lifetime that the server allows; a day where nothing is set). One credential: its whole TURN user name stands in the place of the user.',
     tags,
     security,
-    params: Type.Object({ user: Type.String({ maxLength: 256 }) }),
+    params: Type.Object({ user: Type.String({ maxLength: 512 }) }),
     querystring: Querystring,
     response: { 200: Revoked, ...problems(...failures) },
   }
@@ -68,7 +68,7 @@ function listRevocations (app: App, { access, credentials }: RevocationsNeeds): 
     description: 'Credentials that were issued before work again until they expire.',
     tags,
     security,
-    params: Type.Object({ subject: Type.String({ maxLength: 256 }) }),
+    params: Type.Object({ subject: Type.String({ maxLength: 512 }) }),
     querystring: Type.Object({ ...ProjectQuery, kind: Type.Optional(Type.Enum([...KINDS], { description: 'Where a user, a key and the project have the same name.' })) }, { additionalProperties: false }),
     response: { 204: Type.Null(), ...problems('invalid-request', 'not-found', 'store-unwritable') },
   }
@@ -86,7 +86,7 @@ function listRevocations (app: App, { access, credentials }: RevocationsNeeds): 
 /** Throws not-found for a credential of another project, in the words for one that never was. */
 export function targetOf (project: string, text: string): RevokeTarget {
   if (USER.test(text)) return { kind: 'user', subject: text }
-  const [, owner] = /^\d{1,10}:([A-Za-z0-9_-]{1,64})\.[A-Za-z0-9_-]{1,64}\.[0-9a-z]{1,32}$/.exec(text) ?? []
+  const [, owner] = /^\d{1,10}:([A-Za-z0-9_-]{1,64})\.[A-Za-z0-9_-]{1,64}\.[0-9a-z]{1,32}(?:\.~?[A-Za-z0-9_-]{1,200})?$/.exec(text) ?? []
   if (owner === project) return { kind: 'credential', subject: text }
   if (owner !== undefined) throw new TurnpikeError('not-found', 'the project has no such credential')
   const message = 'must be a user (1 to 64 characters out of A-Z, a-z, 0-9, _ and -) or a whole TURN user name'

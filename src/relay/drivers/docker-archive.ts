@@ -4,13 +4,21 @@ import type { Launch } from '../driver.ts'
 import { NOBODY } from './docker-container.ts'
 
 export async function launchArchive ({ conf, tls }: Launch): Promise<Buffer> {
+  return await archiveOf({ 'turnserver.conf': conf, ...(tls === null ? {} : tlsFiles(tls)) })
+}
+
+/** The certificate alone: a container that runs takes it in place of the one that it has. */
+export async function tlsArchive (tls: NonNullable<Launch['tls']>): Promise<Buffer> {
+  return await archiveOf(tlsFiles(tls))
+}
+
+function tlsFiles ({ cert, key }: NonNullable<Launch['tls']>): Record<string, string> {
+  return { 'cert.pem': cert, 'key.pem': key }
+}
+
+async function archiveOf (files: Readonly<Record<string, string>>): Promise<Buffer> {
   const archive = pack()
-  const add = (name: string, text: string): void => { archive.entry({ name, mode: 0o400, uid: NOBODY, gid: NOBODY }, text) }
-  add('turnserver.conf', conf)
-  if (tls !== null) {
-    add('cert.pem', tls.cert)
-    add('key.pem', tls.key)
-  }
+  for (const [name, text] of Object.entries(files)) archive.entry({ name, mode: 0o400, uid: NOBODY, gid: NOBODY }, text)
   archive.finalize()
   const chunks: Buffer[] = []
   for await (const chunk of archive) chunks.push(chunk as Buffer)

@@ -2,7 +2,7 @@
 import type { ContainerCreateOptions } from 'dockerode'
 
 /** Labels that a container is found again by. */
-export const LABELS = { relay: 'io.turnpike.relay', owner: 'io.turnpike.owner', digest: 'io.turnpike.digest' } as const
+export const LABELS = { relay: 'io.turnpike.relay', owner: 'io.turnpike.owner', digest: 'io.turnpike.digest', asks: 'io.turnpike.asks' } as const
 
 const DIRECTORY = '/etc/turnpike'
 /** Where the files of a launch stand inside the container. */

@@ -8,7 +8,7 @@ import type { Driver, DriverEvents, Launch, Prepared, UserDatabaseHome } from '.
 import { removeUserDatabase } from '../records.ts'
 import { containerOptions, LABELS, NOBODY, PATHS } from './docker-container.ts'
 import { hostPathOf, ownContainer } from './docker-self.ts'
-import { launchArchive } from './docker-archive.ts'
+import { launchArchive, tlsArchive } from './docker-archive.ts'
 import { followContainerLog } from './docker-log.ts'
 import { requireFreePorts } from './free-ports.ts'
 
@@ -58,26 +58,38 @@ export function createDockerDriver (needs: DockerNeeds): Driver {
       await watch(found, events)
       return { adopted }
     },
+    takeOver: async events => {
+      const found = (await containersOf(docker, needs)).find(({ State }) => State === 'running')
+      if (found !== undefined) await watch(docker.getContainer(found.Id), events)
+      return found !== undefined
+    },
+    replaceTls: async tls => { if (container !== null) await reloadTls(container, tls) },
+    drain: async () => { await container?.kill({ signal: 'SIGUSR1' }) },
     stop: async deadlineMs => {
       stopWatching()
-      const found = container
+      const known = container
       container = null
-      if (found === null) return
-      await found.stop({ t: deadlineMs > 2000 ? STOP_SECONDS : 0 }).catch(ignoreGone)
-      await found.remove({ force: true, v: true }).catch(ignoreGone)
-      removeUserDatabase(userDatabaseOf(needs.directory))
+      const found = known === null ? (await withinTime(containersOf(docker, needs)).catch(() => [])).map(({ Id }) => docker.getContainer(Id)) : [known]
+      for (const one of found) {
+        await one.stop({ t: deadlineMs > 2000 ? STOP_SECONDS : 0 }).catch(ignoreGone)
+        await one.remove({ force: true, v: true }).catch(ignoreGone)
+      }
+      if (found.length > 0) removeUserDatabase(userDatabaseOf(needs.directory))
     },
     release: () => stopWatching(),
   }
 }
 
+async function withinTime<T> (work: Promise<T>): Promise<T> {
+  return await Promise.race([work, new Promise<never>((_resolve, reject) => {
+    setTimeout(() => reject(new Error(`no answer within ${ENGINE_TIMEOUT_MS} ms`)), ENGINE_TIMEOUT_MS).unref()
+  })])
+}
+
 /** Does the engine answer? Throws docker-unreachable with the way it was tried. */
 export async function requireEngine (docker: Docker, dockerHost: string | undefined): Promise<void> {
-  const late = new Promise<never>((_resolve, reject) => {
-    setTimeout(() => reject(new Error(`no answer within ${ENGINE_TIMEOUT_MS} ms`)), ENGINE_TIMEOUT_MS).unref()
-  })
   try {
-    await Promise.race([docker.ping(), late])
+    await withinTime(docker.ping())
   } catch (error) {
     throw new TurnpikeError('docker-unreachable', `${dockerHost ?? '/var/run/docker.sock'}: ${(error as Error).message}`, { cause: error })
   }
@@ -106,7 +118,7 @@ export async function requireImage (docker: Docker, { image, dockerHost, log }: 
 
 async function prepareImage (docker: Docker, needs: DockerNeeds): Promise<Prepared> {
   await requireImage(docker, needs)
-  const version = parseVersion(await printedBy(docker, needs.image))
+  const version = parseVersion(await printedBy(docker, needs))
   if (version === null) throw new TurnpikeError('relay-image-missing', `${needs.image} holds no turnserver that tells its version`)
   const refusal = refusalOf(version)
   if (refusal !== null) throw new TurnpikeError('relay-program-refused', `${needs.image} is coturn ${version.join('.')}: ${refusal}`)
@@ -118,8 +130,11 @@ function userDatabaseOf (directory: string): UserDatabaseHome {
 }
 
 /** What `turnserver --version` prints in a container of its own. */
-async function printedBy (docker: Docker, image: string): Promise<string> {
-  const container = await docker.createContainer({ Image: image, Entrypoint: ['turnserver', '--version'], User: '65534:65534', Tty: true, HostConfig: { NetworkMode: 'none', CapDrop: ['ALL'], CapAdd: ['NET_BIND_SERVICE'] } })
+async function printedBy (docker: Docker, { image, owner }: Pick<DockerNeeds, 'image' | 'owner'>): Promise<string> {
+  // Of a process that was killed while it asked.
+  const left = await docker.listContainers({ all: true, filters: { label: [`${LABELS.asks}=${owner}`] } })
+  await Promise.all(left.map(({ Id }) => docker.getContainer(Id).remove({ force: true, v: true }).catch(ignoreGone)))
+  const container = await docker.createContainer({ Image: image, Labels: { [LABELS.asks]: owner }, Entrypoint: ['turnserver', '--version'], User: '65534:65534', Tty: true, HostConfig: { NetworkMode: 'none', CapDrop: ['ALL'], CapAdd: ['NET_BIND_SERVICE'] } })
   try {
     await container.start()
     await container.wait()
@@ -134,13 +149,18 @@ async function printedBy (docker: Docker, image: string): Promise<string> {
 async function takeOverOrCreate (docker: Docker, needs: DockerNeeds, launch: Launch): Promise<{ found: Container, adopted: boolean }> {
   const { Id: imageId } = await docker.getImage(needs.image).inspect()
   const users = await hostPathOf(docker, userDatabaseOf(needs.directory).directory)
-  const digest = createHash('sha256').update(JSON.stringify([launch, imageId, users])).digest('hex')
-  const mine = await docker.listContainers({ all: true, filters: { label: [`${LABELS.relay}=${needs.relay}`, `${LABELS.owner}=${needs.owner}`] } })
+  // Without the certificate, which changes while coturn runs.
+  const digest = createHash('sha256').update(JSON.stringify([launch.conf, launch.listen, imageId, users])).digest('hex')
+  const mine = await containersOf(docker, needs)
   const same = mine.find(({ State, Labels }) => State === 'running' && Labels[LABELS.digest] === digest)
   for (const { Id } of mine) {
     if (Id !== same?.Id) await docker.getContainer(Id).remove({ force: true, v: true }).catch(ignoreGone)
   }
-  if (same !== undefined) return { found: docker.getContainer(same.Id), adopted: true }
+  if (same !== undefined) {
+    const found = docker.getContainer(same.Id)
+    if (launch.tls !== null) await reloadTls(found, launch.tls)
+    return { found, adopted: true }
+  }
   await requireFreePorts(launch.listen)
   const hasLowPort = launch.listen.port < 1024 || (launch.listen.tlsPort ?? 1024) < 1024
   const options = containerOptions({ ...needs, digest, users, hasLowPort, composeProject: (await ownContainer(docker))?.Config.Labels['com.docker.compose.project'] ?? null })
@@ -148,6 +168,15 @@ async function takeOverOrCreate (docker: Docker, needs: DockerNeeds, launch: Lau
   await found.putArchive(await launchArchive(launch), { path: PATHS.directory })
   await found.start()
   return { found, adopted: false }
+}
+
+async function containersOf (docker: Docker, { relay, owner }: Pick<DockerNeeds, 'relay' | 'owner'>): Promise<Docker.ContainerInfo[]> {
+  return await docker.listContainers({ all: true, filters: { label: [`${LABELS.relay}=${relay}`, `${LABELS.owner}=${owner}`] } })
+}
+
+async function reloadTls (container: Container, tls: NonNullable<Launch['tls']>): Promise<void> {
+  await container.putArchive(await tlsArchive(tls), { path: PATHS.directory })
+  await container.kill({ signal: 'SIGUSR2' })
 }
 
 /** 304 and 404: it has stopped or gone already, which is what was wanted. */

@@ -6,6 +6,9 @@ export function createExternalDriver (): Driver {
     kind: 'external',
     prepare: async () => ({ version: null, certPath: '', keyPath: '', userDatabase: null, runAs: null }),
     start: async () => ({ adopted: true }),
+    takeOver: async () => true,
+    replaceTls: async () => {},
+    drain: async () => {},
     stop: async () => {},
     release: () => {},
   }

@@ -32,48 +32,79 @@ const POLL_MS = 50
 const PATIENCE_MS = 800
 
 export function createProcessDriver (needs: ProcessNeeds): Driver {
-  const directory = resolvePath(needs.directory)
-  const paths: Paths = { conf: `${directory}/turnserver.conf`, cert: `${directory}/cert.pem`, key: `${directory}/key.pem`, log: `${directory}/turnserver.log`, state: `${directory}/turnserver.json` }
-  let program = ''
-  let running: Running | null = null
-  let stopWatching = (): void => {}
+  return new ProcessDriver(needs)
+}
 
-  const watch = (found: Running, events: DriverEvents): void => {
-    running = found
-    const stopLog = followLog(paths.log, events.onLogLine)
-    const timer = setInterval(() => {
-      if (startTicksOf(found.pid) === found.startTicks) return
-      stopWatching()
-      running = null
-      events.onExit(new TurnpikeError('relay-stopped', `turnserver (pid ${found.pid}) has ended`))
-    }, POLL_MS)
-    stopWatching = () => {
-      clearInterval(timer)
-      stopLog()
-      stopWatching = () => {}
-    }
+class ProcessDriver implements Driver {
+  readonly kind = 'process'
+  readonly #needs: ProcessNeeds
+  readonly #directory: string
+  readonly #paths: Paths
+  #program = ''
+  #running: Running | null = null
+  #stopWatching = (): void => {}
+
+  constructor (needs: ProcessNeeds) {
+    this.#needs = needs
+    this.#directory = resolvePath(needs.directory)
+    const at = (name: string): string => `${this.#directory}/${name}`
+    this.#paths = { conf: at('turnserver.conf'), cert: at('cert.pem'), key: at('key.pem'), log: at('turnserver.log'), state: at('turnserver.json') }
   }
 
-  return {
-    kind: 'process',
-    prepare: async () => {
-      program = findProgram(needs.programPath) ?? install(needs)
-      return await inspect(program, paths, userDatabaseOf(directory))
-    },
-    start: async (launch, events) => {
-      const { adopted, ...found } = await takeOverOrStart(launch, program, directory, paths)
-      watch(found, events)
-      return { adopted }
-    },
-    stop: async deadlineMs => {
-      stopWatching()
-      const pids = new Set([...(running === null ? [] : [running.pid]), ...pidsConfiguredBy(paths.conf)])
-      running = null
-      await Promise.all([...pids].map(pid => end(pid, Math.min(PATIENCE_MS, deadlineMs / 2))))
-      rmSync(paths.state, { force: true })
-      removeUserDatabase(userDatabaseOf(directory))
-    },
-    release: () => stopWatching(),
+  async prepare (): Promise<Prepared> {
+    this.#program = findProgram(this.#needs.programPath) ?? install(this.#needs)
+    return await inspect(this.#program, this.#paths, userDatabaseOf(this.#directory))
+  }
+
+  async start (launch: Launch, events: DriverEvents): Promise<{ adopted: boolean }> {
+    const { adopted, ...found } = await takeOverOrStart(launch, this.#program, this.#directory, this.#paths)
+    this.#watch(found, events)
+    return { adopted }
+  }
+
+  async takeOver (events: DriverEvents): Promise<boolean> {
+    const found = findRunning(this.#paths)
+    if (found !== null) this.#watch(found, events)
+    return found !== null
+  }
+
+  async replaceTls (tls: NonNullable<Launch['tls']>): Promise<void> {
+    if (this.#running === null) return
+    writeTls(tls, this.#paths)
+    process.kill(this.#running.pid, 'SIGUSR2')
+  }
+
+  async drain (): Promise<void> {
+    if (this.#running !== null) process.kill(this.#running.pid, 'SIGUSR1')
+  }
+
+  async stop (deadlineMs: number): Promise<void> {
+    this.#stopWatching()
+    const pids = new Set([...(this.#running === null ? [] : [this.#running.pid]), ...pidsConfiguredBy(this.#paths.conf)])
+    this.#running = null
+    await Promise.all([...pids].map(pid => end(pid, Math.min(PATIENCE_MS, deadlineMs / 2))))
+    rmSync(this.#paths.state, { force: true })
+    removeUserDatabase(userDatabaseOf(this.#directory))
+  }
+
+  release (): void {
+    this.#stopWatching()
+  }
+
+  #watch (found: Running, events: DriverEvents): void {
+    this.#running = found
+    const stopLog = followLog(this.#paths.log, events.onLogLine)
+    const timer = setInterval(() => {
+      if (startTicksOf(found.pid) === found.startTicks) return
+      this.#stopWatching()
+      this.#running = null
+      events.onExit(new TurnpikeError('relay-stopped', `turnserver (pid ${found.pid}) has ended`))
+    }, POLL_MS)
+    this.#stopWatching = () => {
+      clearInterval(timer)
+      stopLog()
+      this.#stopWatching = () => {}
+    }
   }
 }
 
@@ -81,7 +112,13 @@ async function takeOverOrStart (launch: Launch, program: string, directory: stri
   mkdirSync(directory, { recursive: true, mode: 0o700 })
   const digest = digestOf(launch, program)
   const found = findRunning(paths)
-  if (found?.digest === digest) return { pid: found.pid, startTicks: found.startTicks, adopted: true }
+  if (found?.digest === digest) {
+    if (launch.tls !== null) {
+      writeTls(launch.tls, paths)
+      process.kill(found.pid, 'SIGUSR2')
+    }
+    return { pid: found.pid, startTicks: found.startTicks, adopted: true }
+  }
   for (const pid of pidsConfiguredBy(paths.conf)) await end(pid, PATIENCE_MS)
   await requireFreePorts(launch.listen)
   writeFiles(launch, paths)
@@ -146,18 +183,22 @@ function lesserUser (): { names: { user: string, group: string }, uid: number, g
 }
 
 function writeFiles ({ conf, tls }: Launch, paths: Paths): void {
-  const write = (path: string, text: string): void => {
-    // A file keeps the mode that it has, so an older one with another mode goes first.
-    rmSync(path, { force: true })
-    writeFileSync(path, text, { mode: 0o600 })
-  }
   write(paths.conf, conf)
-  if (tls === null) return
-  write(paths.cert, tls.cert)
-  write(paths.key, tls.key)
+  if (tls !== null) writeTls(tls, paths)
+}
+
+function writeTls ({ cert, key }: NonNullable<Launch['tls']>, paths: Paths): void {
+  write(paths.cert, cert)
+  write(paths.key, key)
   // coturn reads them again at SIGUSR2, when it is root no more.
   const lesser = lesserUser()
   if (lesser !== null) [paths.cert, paths.key].forEach(path => chownSync(path, lesser.uid, lesser.gid))
+}
+
+function write (path: string, text: string): void {
+  // A file keeps the mode that it has, so an older one with another mode goes first.
+  rmSync(path, { force: true })
+  writeFileSync(path, text, { mode: 0o600 })
 }
 
 function launchProgram (program: string, paths: Paths): Running {
@@ -181,9 +222,10 @@ function findRunning (paths: Paths): (Running & { digest: string }) | null {
   }
 }
 
-function digestOf (launch: Launch, program: string): string {
+/** Without the certificate, which changes while coturn runs. */
+function digestOf ({ conf, listen }: Launch, program: string): string {
   const { mtimeMs } = statSync(program)
-  return createHash('sha256').update(JSON.stringify([launch, program, mtimeMs])).digest('hex')
+  return createHash('sha256').update(JSON.stringify([conf, listen, program, mtimeMs])).digest('hex')
 }
 
 /** Ends a process: asks, waits, and then does not ask any more. */

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { renderSummary } from '../../../src/cli/summary.ts'
 import type { RelayHealth } from '../../../src/relay/relay.ts'
 
-const health: RelayHealth = { id: 'turnpike', driver: 'process', why: 'not Docker: no socket', version: '4.6.1', state: 'healthy', ready: true, code: null, reason: 'every check passed', since: 0, restarts: 0, checks: [], listenIp: '10.0.0.5', publicAddress: '198.51.100.7', warnings: ['coturn 4.6.1 is old'] }
+const health: RelayHealth = { id: 'turnpike', driver: 'process', why: 'not Docker: no socket', version: '4.6.1', state: 'healthy', ready: true, code: null, reason: 'every check passed', since: 0, restarts: 0, checks: [], listenIp: '10.0.0.5', publicAddress: '198.51.100.7', publicAddress6: null, region: 'default', weight: 1, handedOut: true, drained: false, host: 'turn.example', port: 3478, tlsPort: null, slot: 'main', allocations: 0, leaving: null, operation: null, warnings: ['coturn 4.6.1 is old'] }
 const render = (more: { health?: Partial<RelayHealth>, keys?: boolean, callPage?: boolean, colour?: boolean } = {}): string => renderSummary({
   firstKeys: () => (more.keys === false ? { adminKey: null, apiKey: null } : { adminKey: 'tpa_x', apiKey: 'tpk_x' }),
   relayHealth: () => ({ ...health, ...more.health }),

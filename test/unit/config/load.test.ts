@@ -89,7 +89,7 @@ test.each([
   [{ TURNPIKE_CONFIG: 'c' }, { c: '- 1' }, 'TURNPIKE_CONFIG', 'holds no settings'],
   [{ TURNPIKE_API_KEY_FILE: 'gone' }, {}, 'TURNPIKE_API_KEY_FILE', 'there is no such file'],
   [{ TURNPIKE_RELAY_MIN_PORT: '50001', TURNPIKE_RELAY_MAX_PORT: '50000' }, {}, 'TURNPIKE_RELAY_MIN_PORT', 'above TURNPIKE_RELAY_MAX_PORT'],
-  [{ TURNPIKE_RELAY_PORT: '50000' }, {}, 'TURNPIKE_RELAY_PORT', 'inside the range'],
+  [{ TURNPIKE_RELAY_PORT: '50000', TURNPIKE_RELAY_MAX_PORT: '51159' }, {}, 'TURNPIKE_RELAY_PORT', 'inside the range'],
   [{ TURNPIKE_RELAY_PORT: '5349' }, {}, 'TURNPIKE_RELAY_TLS_PORT', 'the same as'],
   [{ TURNPIKE_RELAY_DRIVER: 'external', TURNPIKE_RELAY_SECRET: 'x'.repeat(20) }, {}, 'TURNPIKE_PUBLIC_HOST', 'is not set'],
   [{ TURNPIKE_RELAY_DRIVER: 'external', TURNPIKE_PUBLIC_HOST: 'turn.example' }, {}, 'TURNPIKE_RELAY_SECRET', 'is not set'],

@@ -17,15 +17,15 @@ test('a login holds until its expiry, under its secret, unchanged', () => {
 })
 
 test('STUN first, TURN by udp, tcp, tls, every URL with its port', () => {
-  const relays = [{ host: 'turn.example', port: 3478, tlsPort: 5349 }]
+  const relays = [{ host: 'turn.example', port: 3478, tlsPort: 5349, secret: null }]
   expect(stunUrls(relays)).toEqual(['stun:turn.example:3478'])
   expect(turnUrls(relays)).toEqual(['turn:turn.example:3478?transport=udp', 'turn:turn.example:3478?transport=tcp', 'turns:turn.example:5349?transport=tcp'])
   expect(turnUrls(relays, ['tls', 'udp'])).toEqual(['turn:turn.example:3478?transport=udp', 'turns:turn.example:5349?transport=tcp'])
-  expect(turnUrls([{ host: 'turn.example', port: 3478, tlsPort: null }], ['tls'])).toEqual([])
+  expect(turnUrls([{ host: 'turn.example', port: 3478, tlsPort: null, secret: null }], ['tls'])).toEqual([])
 })
 
 test('one entry for STUN without a login, one for TURN with it', () => {
   const login = { username: 'u', password: 'p' }
-  expect(iceServersOf(['stun:a:1'], ['turn:a:1?transport=udp'], login)).toEqual([{ urls: ['stun:a:1'] }, { urls: ['turn:a:1?transport=udp'], username: 'u', credential: 'p' }])
-  expect(iceServersOf([], ['turn:a:1?transport=udp'], login)).toHaveLength(1)
+  expect(iceServersOf(['stun:a:1'], [{ urls: ['turn:a:1?transport=udp'], login }])).toEqual([{ urls: ['stun:a:1'] }, { urls: ['turn:a:1?transport=udp'], username: 'u', credential: 'p' }])
+  expect(iceServersOf([], [{ urls: ['turn:a:1?transport=udp'], login }])).toHaveLength(1)
 })

@@ -13,6 +13,7 @@ function secretsWith (more: Partial<SecretsNeeds> = {}) {
     store: scratchStore(),
     log: silentLog,
     nowSeconds: () => clock.now,
+    onRotated: () => {},
     fixedSecret: undefined,
     longestTtlSeconds: () => 100,
     applySecrets: () => {

@@ -14,9 +14,10 @@ test('versions are compared number by number', () => {
 })
 
 test('options that a version does not know are not given to it', () => {
-  expect(linesFor([4, 6, 1])).toEqual(expect.arrayContaining(['no-tlsv1', 'no-tlsv1_1', 'no-dtls', 'no-rfc5780']))
-  expect(linesFor([4, 6, 1])).not.toContain('cli')
-  expect(linesFor([4, 18, 0])).toEqual(['cli'])
+  expect(linesFor([4, 6, 1], false)).toEqual(expect.arrayContaining(['no-tlsv1', 'no-tlsv1_1', 'no-dtls', 'no-rfc5780']))
+  expect(linesFor([4, 6, 1], false)).not.toContain('cli')
+  expect(linesFor([4, 18, 0], false)).toEqual(['cli'])
+  expect([linesFor([4, 6, 1], true), linesFor([4, 18, 0], true)].map(lines => lines.filter(line => line.includes('dtls')))).toEqual([[], ['dtls']])
 })
 
 test('the versions whose packets reach nobody are refused, their neighbours are not', () => {

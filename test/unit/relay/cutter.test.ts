@@ -1,5 +1,4 @@
 import { expect, onTestFinished, test, vi } from 'vitest'
-import { loadConfig } from '../../../src/config/load.ts'
 import { createMetrics } from '../../../src/metrics/metrics.ts'
 import { Allocations } from '../../../src/relay/allocations.ts'
 import { Cutter, type CutterNeeds } from '../../../src/relay/cutter.ts'
@@ -17,8 +16,8 @@ function cutterWith (reasonToCut: CutterNeeds['reasonToCut'], failures = 0) {
     },
     sessions: async () => [],
   }
-  const allocations: Allocations = new Allocations({ relay: 'r', metrics, nowSeconds: () => 1000, onTraffic: () => {}, onBegun: (allocation, crowd) => cutter.judge(allocation, crowd), isOwn: () => false })
-  const cutter: Cutter = new Cutter({ config: loadConfig({ env: {}, readFile: () => '' }).config, log: silentLog, reasonToCut, relay: 'r', metrics, control, allocations })
+  const allocations: Allocations = new Allocations({ relay: 'r', coturn: 'r.main', metrics, nowSeconds: () => 1000, onTraffic: () => {}, onBegun: () => {}, onEnded: () => {}, onCount: () => {}, onListed: (allocation, crowd) => cutter.judge(allocation, crowd), isOwn: () => false })
+  const cutter: Cutter = new Cutter({ isExternal: false, log: silentLog, reasonToCut, relay: 'r', metrics, control, allocations })
   cutter.start()
   onTestFinished(() => {
     cutter.stop()

@@ -2,7 +2,7 @@ import { isIPv6 } from 'node:net'
 import { expect, test } from 'vitest'
 import { deniedPeers, forbiddenPeerFor, isDenied } from '../../../src/relay/denied-peers.ts'
 
-test.each(['10.1.2.3', '127.0.0.1', '169.254.169.254', '172.31.255.255', '192.168.0.1', '100.64.0.1', '0.0.0.0', '224.0.0.1', '255.255.255.255', '::1', 'fd00::1', 'fe80::1', '::ffff:8.8.8.8', '64:ff9b::808:808', '2002:a00:1::', 'ff02::1'])('under internet, %s is a forbidden peer', address => {
+test.each(['10.1.2.3', '127.0.0.1', '169.254.169.254', '172.31.255.255', '192.168.0.1', '100.64.0.1', '0.0.0.0', '224.0.0.1', '255.255.255.255', '::1', 'fd00::1', 'fe80::1', '::ffff:8.8.8.8', '::a01:203', '::ffff:0:a01:203', '64:ff9b::808:808', '64:ff9b:1::1', '3fff::1', '5f00::1', 'fec0::1', '2002:a00:1::', 'ff02::1'])('under internet, %s is a forbidden peer', address => {
   expect(isDenied(address, 'internet')).toBe(true)
 })
 

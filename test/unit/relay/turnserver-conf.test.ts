@@ -9,7 +9,11 @@ const settings: TurnserverSettings = {
   listenIp: '10.0.0.5',
   publicIp: '198.51.100.7',
   port: 3478,
-  tls: { port: 5349, certPath: '/etc/turnpike/cert.pem', keyPath: '/etc/turnpike/key.pem' },
+  tls: { port: 5349, certPath: '/etc/turnpike/cert.pem', keyPath: '/etc/turnpike/key.pem', dtls: false },
+  listenIp6: null,
+  publicIp6: null,
+  ownAddresses: [],
+  sessionBytesPerSecond: 0,
   minPort: 49160,
   maxPort: 51159,
   peers: 'internet',
@@ -32,6 +36,27 @@ test('an address that is nobody else\'s is not mapped, and without a certificate
 test('loopback is opened only by its name, and never as the relay\'s own address', () => {
   expect(renderTurnserverConf({ ...settings, listenIp: '127.0.0.1', publicIp: '127.0.0.1' })).not.toMatch(/allow-loopback-peers|allowed-peer-ip/)
   expect(renderTurnserverConf({ ...settings, listenIp: '127.0.0.1', publicIp: '127.0.0.1', peers: 'loopback' })).toMatch(/^allow-loopback-peers$/m)
+})
+
+test('IPv6 is listened on and relayed from beside IPv4, and told as what it is outside', () => {
+  const conf = renderTurnserverConf({ ...settings, listenIp6: '2606:4700::5', publicIp6: '2606:4700::7' })
+  expect(conf).toMatch(/^listening-ip=2606:4700::5$/m)
+  expect(conf).toMatch(/^relay-ip=2606:4700::5$/m)
+  expect(conf).toMatch(/^external-ip=2606:4700::7\/2606:4700::5$/m)
+  expect(conf).not.toContain('allocation-default-address-family')
+  expect(renderTurnserverConf({ ...settings, listenIp: '2606:4700::5', publicIp: '2606:4700::5' })).toMatch(/^allocation-default-address-family=ipv6$/m)
+})
+
+test('what else this machine answers at is refused, but for what it listens on and what is refused already', () => {
+  const rules = renderTurnserverConf({ ...settings, ownAddresses: ['8.8.4.4', '10.0.0.5', '172.17.0.1'] }).split('\n')
+  expect(rules).toContain('denied-peer-ip=8.8.4.4')
+  expect(rules).not.toContain('denied-peer-ip=10.0.0.5')
+  expect(rules).not.toContain('denied-peer-ip=172.17.0.1')
+})
+
+test('a limit for each allocation is one of bytes a second, and none where there is none', () => {
+  expect(renderTurnserverConf({ ...settings, sessionBytesPerSecond: 250_000 })).toMatch(/^max-bps=250000$/m)
+  expect(renderTurnserverConf(settings)).not.toContain('max-bps')
 })
 
 test('no rule is in CIDR form, which 4.6.1 would leave out', () => {

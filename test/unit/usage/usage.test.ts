@@ -8,11 +8,15 @@ import { createUsage, type Usage } from '../../../src/usage/usage.ts'
 import { scratchDirectory, until } from '../../kit/files.ts'
 import { scratchStore, silentLog } from '../../kit/store.ts'
 
-const traffic = (user: string, bytes: number, project = 'shop') => ({ relay: 'turnpike', project, user, bytesFromClient: bytes, bytesToClient: bytes, packetsFromClient: 1, packetsToClient: 1 })
+const begun = (user: string, project = 'shop', room = '', session = user) => ({ relay: 'turnpike', coturn: 'turnpike.main', session, username: `1:${project}.${user}.0`, project, user, room, transport: 'udp' as const })
+const traffic = (user: string, bytes: number, project = 'shop', room = '') => {
+  const counts = { receivedPackets: 1, receivedBytes: bytes, sentPackets: 1, sentBytes: bytes }
+  return { ...begun(user, project, room), counts, sums: { counted: counts, told: counts } }
+}
 
 function usageWith (settings: object, clock: { now: number }): Usage {
   const store = scratchStore()
-  return createUsage({ store, log: silentLog, metrics: createMetrics(), nowSeconds: () => clock.now, settingsOf: project => (project === 'shop' ? applyPatch({}, settings).settings : null), webhookSecretOf: () => '' })
+  return createUsage({ store, log: silentLog, metrics: createMetrics(), nowSeconds: () => clock.now, config: { detailDays: 92, keepDays: 1096 }, projects: () => ['shop'], settingsOf: project => (project === 'shop' ? applyPatch({}, settings).settings : null), webhookSecretOf: () => '' })
 }
 
 test('periods are those of UTC, over months of every length and over the year', () => {
@@ -29,7 +33,7 @@ test('a byte quota ends with its day, and a clock that is set back finds what th
   usage.addTraffic(traffic('alice', 500))
   expect(() => usage.requireAllowance('shop')).toThrow(expect.objectContaining({ code: 'quota-exceeded', retryAfterSeconds: 1800 }))
   expect(usage.reasonToCut('shop', null)).toBe('quota')
-  usage.query({ project: 'shop', from: 0, to: clock.now, by: 'day', cursor: null, limit: 10 })
+  usage.query({ project: 'shop', from: 0, to: clock.now, by: ['day'], cursor: null, limit: 10 })
   expect(usage.reasonToCut('shop', null)).toBe('quota')
   clock.now += 3600
   usage.requireAllowance('shop')
@@ -45,17 +49,17 @@ test('usage by day, user, relay and project, by pages, with nothing twice and no
   usage.requireAllowance('shop')
   clock.now += 86_400
   usage.addTraffic(traffic('user-00', 1000))
-  usage.addAllocation({ relay: 'turnpike', project: 'shop', user: 'user-00' })
-  const query = (by: 'day' | 'user' | 'relay' | 'project', more = {}) => usage.query({ project: 'shop', from: 0, to: clock.now, by, cursor: null, limit: 100, ...more })
+  usage.addAllocation(begun('user-00'))
+  const query = (by: 'day' | 'user' | 'relay' | 'project', more = {}) => usage.query({ project: 'shop', from: 0, to: clock.now, by: [by], cursor: null, limit: 100, ...more })
   expect(query('day').groups).toEqual([
-    { name: '2026-11-20', bytesFromClient: 300, bytesToClient: 300, packetsFromClient: 25, packetsToClient: 25, allocations: 0, credentials: 1 },
-    { name: '2026-11-21', bytesFromClient: 1000, bytesToClient: 1000, packetsFromClient: 1, packetsToClient: 1, allocations: 1, credentials: 0 },
+    { name: '2026-11-20', day: '2026-11-20', bytesFromClient: 300, bytesToClient: 300, packetsFromClient: 25, packetsToClient: 25, allocations: 0, credentials: 1 },
+    { name: '2026-11-21', day: '2026-11-21', bytesFromClient: 1000, bytesToClient: 1000, packetsFromClient: 1, packetsToClient: 1, allocations: 1, credentials: 0 },
   ])
   expect(query('relay').groups).toMatchObject([{ name: 'turnpike', bytesFromClient: 1300 }])
   expect(query('project').groups).toMatchObject([{ name: 'shop', bytesFromClient: 1300, credentials: 1 }])
   expect(query('user', { from: clock.now }).groups).toMatchObject([{ name: 'user-00', bytesFromClient: 1000, allocations: 1 }])
   const names: string[] = []
-  let cursor: string | null = null
+  let cursor: (string | number)[] | null = null
   do {
     const page: ReturnType<Usage['query']> = query('user', { cursor, limit: 7 })
     names.push(...page.groups.map(({ name }) => name))
@@ -70,9 +74,9 @@ test('a quota that is lowered below what is used is told at once, although nothi
   const clock = { now: 1_800_000_000 }
   const store = scratchStore()
   let settings: object = { webhook: 'http://127.0.0.1:9/hook' }
-  const usage = createUsage({ store, log: silentLog, metrics: createMetrics(), nowSeconds: () => clock.now, settingsOf: () => applyPatch({}, settings).settings, webhookSecretOf: () => null })
+  const usage = createUsage({ store, log: silentLog, metrics: createMetrics(), nowSeconds: () => clock.now, config: { detailDays: 92, keepDays: 1096 }, projects: () => ['shop'], settingsOf: () => applyPatch({}, settings).settings, webhookSecretOf: () => null })
   const outbox = (): string[] => store.all<{ body: string }>('SELECT body FROM webhook_outbox').map(({ body }) => (JSON.parse(body) as { type: string }).type)
-  const tick = (): void => { usage.query({ project: null, from: 0, to: clock.now, by: 'day', cursor: null, limit: 1 }) }
+  const tick = (): void => { usage.query({ project: null, from: 0, to: clock.now, by: ['day'], cursor: null, limit: 1 }) }
   usage.addTraffic(traffic('alice', 500))
   tick()
   expect(outbox()).toEqual([])
@@ -99,7 +103,7 @@ test('killed 200 times while it writes: the store opens, and what users used is 
     if (i % 20 !== 19) continue
     const database = new DatabaseSync(`${directory}/turnpike.db`)
     expect(database.prepare('PRAGMA integrity_check').get()).toEqual({ integrity_check: 'ok' })
-    const { users } = database.prepare('SELECT sum(bytes_from_client + bytes_to_client) AS users FROM usage_of_users').get() as { users: number }
+    const { users } = database.prepare('SELECT sum(bytes_from_client + bytes_to_client) AS users FROM usage_by_day').get() as { users: number }
     const { projects } = database.prepare('SELECT sum(bytes) AS projects FROM usage_of_projects').get() as { projects: number }
     database.close()
     expect(users).toBe(projects)

@@ -1,0 +1,206 @@
+/** One relay as the rest of the house sees it: may clients be sent there, who relays through it, how it is. */
+import { TurnpikeError } from '../protocol/errors.ts'
+import type { Allocation } from './allocation.ts'
+import { AddressWatch } from './address-watch.ts'
+import type { Certificates, Pair } from './certificates.ts'
+import { Coturn } from './coturn.ts'
+import { CoturnPair } from './coturn-pair.ts'
+import type { DoctorSubject } from './doctor/subject.ts'
+import type { ClientTransport } from './feed-events.ts'
+import type { RelayNeeds } from './needs.ts'
+import { Operations, type Operation, type OperationKind, type OperationRequest } from './operations.ts'
+import { briefLogin } from './probe-target.ts'
+import { healthOf, type RelayHealth } from './relay-health.ts'
+import { beginCounting, clockWatch, statusReport } from './relay-report.ts'
+import { isReady } from './relay-states.ts'
+import { directoryOf, inSlot, type RelaySite, type Slot } from './sites.ts'
+
+/** How long a relay that was ready is still handed out while it is started again: clients repeat for longer than that. */
+const HAND_OUT_SECONDS = 30
+const TRANSPORTS: readonly ClientTransport[] = ['udp', 'tcp', 'tls', 'dtls']
+
+export class ManagedRelay {
+  readonly site: RelaySite
+  readonly #needs: RelayNeeds
+  readonly #certificates: Pick<Certificates, 'served'>
+  readonly #live: Record<ClientTransport, number> = { udp: 0, tcp: 0, tls: 0, dtls: 0 }
+  readonly #pair: CoturnPair
+  readonly #operations: Operations
+  readonly #addressWatch: AddressWatch
+  readonly #watchClock: () => void
+  readonly #tellStatus: ReturnType<typeof statusReport>
+  #isStarted = false
+  /** Named in the metrics at present. */
+  #shownAs: { region: string, driver: string, version: string } | null = null
+
+  constructor (needs: RelayNeeds, site: RelaySite, certificates: Pick<Certificates, 'served'>) {
+    const { log, metrics, nowSeconds } = needs
+    this.site = site
+    this.#needs = needs
+    this.#certificates = certificates
+    this.#tellStatus = statusReport(site.id, metrics, log)
+    this.#watchClock = clockWatch(log, nowSeconds)
+    this.#pair = new CoturnPair({ site, log, make: (slot, image) => this.#make(slot, image) })
+    this.#operations = new Operations({ ...needs, site, pair: this.#pair, onProgress: () => this.#show() })
+    this.#addressWatch = new AddressWatch({ ...needs, relay: site.id, checkSeconds: site.config.relay.addressCheckSeconds, look: () => this.#pair.serving().launcher.lookAround(), onChanged: () => this.#moveToNewAddress() })
+    for (const transport of TRANSPORTS) this.#count(transport, 0)
+    beginCounting(site.id, metrics)
+  }
+
+  /** Resolves when it is proved, has failed for the first time, or after 10 s. */
+  async start (): Promise<void> {
+    const { id, config: { relay } } = this.site
+    this.#needs.metrics.set('turnpike_relay_ports', { relay: id }, relay.driver === 'external' ? 0 : relay.maxPort - relay.minPort + 1)
+    this.#needs.metrics.set('turnpike_relay_capacity_bytes_per_second', { relay: id }, relay.capacityBytesPerSecond)
+    this.#isStarted = true
+    const leaving = relay.driver === 'external' ? null : await this.#pair.tendOther()
+    if (!this.#pair.isDrained()) await this.#pair.serving().start()
+    if (leaving !== null) this.#operations.resume(leaving.coturn, leaving.until)
+    this.#addressWatch.start()
+    this.#show()
+  }
+
+  async stop (deadlineMs: number): Promise<void> {
+    this.#addressWatch.stop()
+    const endsAt = performance.now() + deadlineMs
+    await this.#operations.stop(deadlineMs / 2)
+    const keeps = this.site.config.relay.onStop === 'keep'
+    await Promise.all(this.#pair.all().map(coturn => (keeps ? coturn.release() : coturn.end(Math.max(0, endsAt - performance.now())))))
+    // What was being drained has ended with us.
+    if (!keeps && this.#pair.leaving() !== null) this.#pair.forgetLeaving()
+  }
+
+  async release (): Promise<void> {
+    this.#addressWatch.stop()
+    await this.#operations.stop(0)
+    await Promise.all(this.#pair.all().map(coturn => coturn.release()))
+  }
+
+  health (): RelayHealth {
+    const leaving = this.#pair.leaving()
+    return healthOf({
+      site: this.site,
+      serving: this.#pair.serving(),
+      isDrained: this.#pair.isDrained(),
+      isHandedOut: this.isHandedOut(),
+      leaving: leaving === null ? null : { allocations: leaving.coturn.count(), until: leaving.until },
+      operation: this.#operations.current(),
+      allocations: this.#pair.all().reduce((sum, coturn) => sum + coturn.count(), 0),
+    })
+  }
+
+  /** May clients be sent here now? */
+  isHandedOut (): boolean {
+    const { state, lastReadyAt } = this.#pair.serving().status()
+    if (this.#pair.isDrained() || this.#operations.withholds()) return false
+    return isReady(state) || ((state === 'restarting' || state === 'starting') && lastReadyAt !== null && this.#needs.nowSeconds() - lastReadyAt < HAND_OUT_SECONDS)
+  }
+
+  isHealthy (): boolean {
+    return this.#pair.serving().status().state === 'healthy'
+  }
+
+  /** Live allocations. */
+  load (): number {
+    return this.#pair.serving().count()
+  }
+
+  /** Share of its bandwidth that is used; 0 where that is not known. */
+  bandwidthUsed (): number {
+    const { capacityBytesPerSecond } = this.site.config.relay
+    if (capacityBytesPerSecond === 0) return 0
+    return this.#pair.all().reduce((sum, coturn) => sum + coturn.bytesPerSecond(), 0) / capacityBytesPerSecond
+  }
+
+  /** What the doctor looks at. */
+  subject (): DoctorSubject {
+    const { site: { id, config: { relay } } } = this
+    const { launcher } = this.#pair.serving()
+    const { state, code, reason, checks } = this.#pair.serving().status()
+    const secret = this.#pair.serving().ownSecret() ?? this.#needs.secrets(launcher.takesAnyUserName())[0]
+    return { id, state, code, reason, checks, ...launcher.examined(), minPort: relay.minPort, maxPort: relay.maxPort, peers: relay.peers, stunServers: relay.stunServers, login: secret === undefined ? null : briefLogin(secret, this.#needs.nowSeconds) }
+  }
+
+  serving (): Coturn {
+    return this.#pair.serving()
+  }
+
+  /** Has every coturn of it accept what it is to accept. Throws data-dir-unwritable. */
+  applySecrets (): void {
+    for (const { launcher } of this.#pair.all()) launcher.applySecrets()
+  }
+
+  /** Throws where one of them does not serve it. */
+  async installTls (pair: Pair): Promise<void> {
+    if (this.#pair.isDrained()) return
+    await Promise.all(this.#pair.all().map(coturn => coturn.installTls(pair)))
+  }
+
+  allocations (): Allocation[] {
+    return this.#pair.all().flatMap(coturn => [...coturn.allocations()])
+  }
+
+  rateOf ({ id, session }: Pick<Allocation, 'id' | 'session'>): number {
+    return this.#pair.of(id)?.rateOf(session) ?? 0
+  }
+
+  /** Ends those of them that are here; resolves to how many have ended. Throws relay-control-lost. */
+  async cut (allocations: readonly Allocation[], reason: string): Promise<number> {
+    const ended = await Promise.all(this.#pair.all().map(coturn => coturn.cut(allocations.filter(({ id }) => this.#pair.of(id) === coturn).map(({ session }) => session), reason)))
+    return ended.reduce((sum, count) => sum + count, 0)
+  }
+
+  /** Throws relay-busy or relay-not-ours. Goes on by itself; `health` tells how far. */
+  begin (kind: OperationKind, request: OperationRequest): Operation {
+    if (!this.#isStarted) throw new TurnpikeError('server-unreachable', 'no server runs on this data directory')
+    return this.#operations.begin(kind, request)
+  }
+
+  #moveToNewAddress (): void {
+    if (!this.#operations.isUnderWay() && !this.#pair.isDrained()) this.begin('upgrade', {})
+  }
+
+  #make (slot: Slot, image: string): Coturn {
+    const { id } = this.site
+    const coturn: Coturn = new Coturn({
+      ...this.#needs,
+      relay: id,
+      slot,
+      directory: directoryOf(this.site, slot),
+      config: inSlot(this.site, slot, image),
+      tls: () => this.#certificates.served(),
+      // Of two, the one that serves is what the relay is.
+      onStatus: status => {
+        if (coturn !== this.#pair.serving()) return
+        this.#tellStatus(status)
+        this.#show()
+      },
+      onCount: (transport, change) => this.#count(transport, change),
+      onProbing: () => this.#watchClock(),
+      onFeed: () => this.#show(),
+    })
+    return coturn
+  }
+
+  #count (transport: ClientTransport, change: number): void {
+    this.#live[transport] += change
+    this.#needs.metrics.set('turnpike_relay_allocations', { relay: this.site.id, transport }, this.#live[transport])
+  }
+
+  #show (): void {
+    const { metrics } = this.#needs
+    const relay = this.site.id
+    const operation = this.#operations.current()
+    const isDraining = this.#operations.isUnderWay() && operation?.phase !== 'starting'
+    this.#tellStatus(this.#pair.serving().status())
+    metrics.set('turnpike_relay_handed_out', { relay }, this.isHandedOut() ? 1 : 0)
+    metrics.set('turnpike_relay_feed_connected', { relay }, this.#pair.serving().isFed() ? 1 : 0)
+    metrics.set('turnpike_relay_draining', { relay }, isDraining ? 1 : 0)
+    metrics.set('turnpike_relay_draining_allocations', { relay }, isDraining ? operation?.left ?? 0 : 0)
+    const { driver, version } = this.#pair.serving().launcher.describe()
+    if (this.#shownAs?.driver === driver && this.#shownAs.version === (version ?? 'unknown')) return
+    if (this.#shownAs !== null) metrics.remove('turnpike_relay_info', { relay, ...this.#shownAs })
+    this.#shownAs = { region: this.site.region, driver, version: version ?? 'unknown' }
+    metrics.set('turnpike_relay_info', { relay, ...this.#shownAs }, 1)
+  }
+}
