@@ -82,6 +82,7 @@ export class ManagedRelay {
       site: this.site,
       serving: this.#pair.serving(),
       isDrained: this.#pair.isDrained(),
+      isWithheld: this.#operations.withholds(),
       isHandedOut: this.isHandedOut(),
       leaving: leaving === null ? null : { allocations: leaving.coturn.count(), until: leaving.until },
       operation: this.#operations.current(),

@@ -42,6 +42,8 @@ export class Operations {
   readonly #needs: OperationsNeeds
   #current: Operation | null = null
   #working: Promise<void> = Promise.resolve()
+  /** Seconds that were asked for while it went on: they count for what is still to come of it. */
+  #hurriedTo: number | null = null
   #isStopping = false
 
   constructor (needs: OperationsNeeds) {
@@ -93,7 +95,9 @@ export class Operations {
   #hurry (current: Operation, kind: OperationKind, { drainSeconds }: OperationRequest): Operation {
     const { site, pair, nowSeconds } = this.#needs
     if (current.kind !== kind) throw new TurnpikeError('relay-busy', `${site.id}: ${current.kind} is under way (${current.detail})`)
-    if (drainSeconds === undefined || current.deadline === null) return current
+    if (drainSeconds === undefined) return current
+    this.#hurriedTo = drainSeconds
+    if (current.deadline === null) return current
     current.deadline = nowSeconds() + drainSeconds
     pair.leaveBy(current.deadline)
     return current
@@ -101,6 +105,7 @@ export class Operations {
 
   #run (operation: Operation, work: () => Promise<void>): Operation {
     this.#current = operation
+    this.#hurriedTo = null
     this.#working = this.#carryOut(operation, work)
     return operation
   }
@@ -225,7 +230,7 @@ export class Operations {
   }
 
   #deadlineOf ({ drainSeconds = this.#needs.site.config.relay.drainSeconds }: OperationRequest): number {
-    return this.#needs.nowSeconds() + drainSeconds
+    return this.#needs.nowSeconds() + (this.#hurriedTo ?? drainSeconds)
   }
 
   #progress (phase: OperationPhase, detail: string): void {

@@ -42,11 +42,11 @@ export type RelayHealth = {
   operation: Operation | null
   warnings: string[]
 }
-export type HealthFacts = { site: RelaySite, serving: Coturn, isDrained: boolean, isHandedOut: boolean, leaving: RelayHealth['leaving'], operation: Operation | null, allocations: number }
+export type HealthFacts = { site: RelaySite, serving: Coturn, isDrained: boolean, /** By an operation that is under way. */ isWithheld: boolean, isHandedOut: boolean, leaving: RelayHealth['leaving'], operation: Operation | null, allocations: number }
 
 const DRAINED = 'taken out of service by an operator; restart brings it back'
 
-export function healthOf ({ site, serving, isDrained, isHandedOut, leaving, operation, allocations }: HealthFacts): RelayHealth {
+export function healthOf ({ site, serving, isDrained, isWithheld, isHandedOut, leaving, operation, allocations }: HealthFacts): RelayHealth {
   const { state, code, reason, since, restarts, checks } = serving.status()
   return {
     id: site.id,
@@ -55,11 +55,11 @@ export function healthOf ({ site, serving, isDrained, isHandedOut, leaving, oper
     ...serving.launcher.describe(),
     ...serving.launcher.endpoint(),
     state,
-    ready: isReady(state) && !isDrained,
+    ready: isReady(state) && !isDrained && !isWithheld,
     handedOut: isHandedOut,
     drained: isDrained,
-    code: isDrained ? 'relay-drained' : code,
-    reason: isDrained ? DRAINED : reason,
+    code: isDrained || isWithheld ? 'relay-drained' : code,
+    reason: isDrained ? DRAINED : isWithheld ? `${operation?.kind} is under way: ${operation?.detail}` : reason,
     since,
     restarts,
     checks,

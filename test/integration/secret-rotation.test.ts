@@ -7,7 +7,7 @@ import { startApp, type TestApp } from '../kit/app.ts'
 import { mintLogin } from '../kit/coturn.ts'
 import { COTURN_IMAGE, requireDocker } from '../kit/docker.ts'
 import { until } from '../kit/files.ts'
-import { allocate, allocated, issue, relayPort } from '../kit/turn.ts'
+import { allocate, allocated, issue, relayPort, startCall } from '../kit/turn.ts'
 
 beforeAll(() => requireDocker('coturn'), 300_000)
 
@@ -19,34 +19,10 @@ const admin = (app: TestApp, method: string, path: string, body?: object, key = 
 type Secret = { id: number, state: string, retiresAt: number | null }
 const secretsOf = async (app: TestApp, key = app.adminKey): Promise<Secret[]> => (await admin(app, 'GET', '/v1/secrets/turn', undefined, key)).body['secrets'] as Secret[]
 
-/** 50 packets a second both ways through two allocations, until it is ended; resolves to what was sent and what came. */
-async function call (app: TestApp): Promise<{ end: () => Promise<{ sent: number, received: number }> }> {
-  const [one, other] = [await allocated(relayPort(app), await issue(app, { user: 'alice' })), await allocated(relayPort(app), await issue(app, { user: 'bob' }))]
-  await one.client.createPermission('127.0.0.1')
-  await other.client.createPermission('127.0.0.1')
-  let sent = 0
-  let received = 0
-  one.client.onData(() => received++)
-  other.client.onData(() => received++)
-  const sending = setInterval(() => {
-    one.client.send(other.relayed, Buffer.alloc(160))
-    other.client.send(one.relayed, Buffer.alloc(160))
-    sent += 2
-  }, 20)
-  onTestFinished(() => clearInterval(sending))
-  return {
-    end: async () => {
-      clearInterval(sending)
-      await new Promise(resolve => setTimeout(resolve, 300))
-      return { sent, received }
-    },
-  }
-}
-
 test.each(DRIVERS)('coturn %s: the secret is replaced under a call that loses nothing; old credentials work to their end, then the old secret is gone', async (version, driver) => {
   const app = await startApp({ ...driver, TURNPIKE_CREDENTIALS_MIN_TTL_SECONDS: '1', TURNPIKE_CREDENTIALS_MAX_TTL_SECONDS: '8', TURNPIKE_CREDENTIALS_TTL_SECONDS: '8' })
   expect(app.relayHealth()).toMatchObject({ ready: true, version })
-  const { end } = await call(app)
+  const { end } = await startCall(app)
   const before = await issue(app, { user: 'carol' })
   const database = new DatabaseSync(`${app.env['TURNPIKE_DATA_DIR']}/turnpike.db`, { readOnly: true })
   onTestFinished(() => database.close())

@@ -2,6 +2,7 @@
 import { onTestFinished } from 'vitest'
 import { isRefusal, TurnClient, type Allocation, type Refusal } from '../../src/stun/turn-client.ts'
 import type { TestApp } from './app.ts'
+import { whenDone } from './cleanup.ts'
 import { until } from './files.ts'
 
 export type Issued = { username: string, credential: string, iceServers: { urls: string[], username?: string, credential?: string }[] }
@@ -45,4 +46,34 @@ export async function untilLive (app: TestApp, count: number, query = '', within
     return live.length === count
   }, withinMs)
   return live
+}
+
+export type Call = { relayed: Allocation['relayed'][], received (): number, sent (): number, /** Ends the sending; resolves to what was sent and what came. */ end (): Promise<{ sent: number, received: number }>, /** Its clients let go of their allocations. */ hangUp (): Promise<void> }
+
+/** 50 packets a second both ways through two allocations on this port, until it is ended. */
+export async function startCall (app: TestApp, port = relayPort(app), room?: string): Promise<Call> {
+  const of = async (user: string) => await allocated(port, await issue(app, { user, ...(room === undefined ? {} : { room }) }))
+  const [one, other] = [await of('alice'), await of('bob')]
+  await one.client.createPermission('127.0.0.1')
+  await other.client.createPermission('127.0.0.1')
+  const count = { sent: 0, received: 0 }
+  one.client.onData(() => count.received++)
+  other.client.onData(() => count.received++)
+  const sending = setInterval(() => {
+    one.client.send(other.relayed, Buffer.alloc(160))
+    other.client.send(one.relayed, Buffer.alloc(160))
+    count.sent += 2
+  }, 20)
+  whenDone(() => clearInterval(sending))
+  return {
+    relayed: [one.relayed, other.relayed],
+    received: () => count.received,
+    sent: () => count.sent,
+    end: async () => {
+      clearInterval(sending)
+      await new Promise(resolve => setTimeout(resolve, 300))
+      return count
+    },
+    hangUp: async () => { await Promise.all([one.client.close(), other.client.close()]) },
+  }
 }

@@ -1,0 +1,150 @@
+/** What an operator may ask of a relay, under running calls: another coturn in its place, the same again, out of service. */
+import { createServer } from 'node:net'
+import { beforeAll, expect, onTestFinished, test } from 'vitest'
+import { isRefusal } from '../../src/stun/turn-client.ts'
+import type { RelayHealth } from '../../src/relay/relay.ts'
+import { startApp, type TestApp } from '../kit/app.ts'
+import { COTURN_IMAGE, requireDocker } from '../kit/docker.ts'
+import { until } from '../kit/files.ts'
+import { joinAs } from '../kit/peer.ts'
+import { sample } from '../kit/relay.ts'
+import { allocate, allocated, issue, relayPort, startCall, untilLive } from '../kit/turn.ts'
+
+beforeAll(() => requireDocker('coturn'), 300_000)
+
+const DOCKER = { TURNPIKE_RELAY_DRIVER: 'docker', TURNPIKE_RELAY_IMAGE: COTURN_IMAGE, TURNPIKE_RELAY_MIN_PORT: '20500', TURNPIKE_RELAY_MAX_PORT: '20699' }
+const alternatePort = (app: TestApp): number => Number(app.env['TURNPIKE_RELAY_ALTERNATE_PORT'])
+
+async function relay (app: TestApp): Promise<RelayHealth> {
+  return (await app.request('/v1/relays/turnpike', { key: app.adminKey })).body as unknown as RelayHealth
+}
+
+async function ask (app: TestApp, kind: string, body: object = {}): Promise<{ status: number, body: Record<string, unknown> }> {
+  return await app.request(`/v1/relays/turnpike/${kind}`, { method: 'POST', key: app.adminKey, body: JSON.stringify(body) })
+}
+
+async function untilPhase (app: TestApp, phase: string, slot: string, withinMs = 20_000): Promise<void> {
+  let seen = ''
+  await until(`${phase} in ${slot}`, async () => {
+    const { operation, slot: now } = await relay(app)
+    seen = `${operation?.phase} ${now} ${operation?.detail}`
+    return operation?.phase === phase && now === slot
+  }, withinMs).catch((error: unknown) => { throw new Error(`${(error as Error).message}; it was ${seen}`) })
+}
+
+async function metric (app: TestApp, line: string): Promise<number | undefined> {
+  return await sample({ render: async () => ({ contentType: '', text: await (await fetch(app.metricsUrl())).text() }) }, line)
+}
+
+/** A call of a minute, through whose middle the relay is replaced; what was lost of it. */
+async function upgradeUnderACall (driver: Record<string, string>): Promise<{ app: TestApp, lost: number, sent: number }> {
+  const app = await startApp({ ...driver, TURNPIKE_RELAY_HAND_OVER_SECONDS: '2' })
+  const call = await startCall(app)
+  const began = performance.now()
+  await until('the call is under way', () => call.received() > 100)
+  expect((await ask(app, 'upgrade')).status).toBe(202)
+  await untilPhase(app, 'draining', 'alternate')
+  // New calls go to the new coturn; the old one takes none.
+  const issued = await issue(app)
+  expect(issued.iceServers.flatMap(({ urls }) => urls)).toContain(`turn:127.0.0.1:${alternatePort(app)}?transport=udp`)
+  await allocated(alternatePort(app), issued)
+  const { outcome } = await allocate(relayPort(app), issued)
+  expect(isRefusal(outcome) && [401, 403].includes(outcome.code)).toBe(true)
+  expect((await relay(app)).leaving).toMatchObject({ allocations: 2 })
+  await until('a minute is over', () => performance.now() - began > 60_000, 70_000)
+  const { sent, received } = await call.end()
+  await call.hangUp()
+  return { app, lost: sent - received, sent }
+}
+
+test('a call of a minute loses nothing while coturn is replaced beside it, on 4.6.1 and 4.18.0; then the main ports serve again', async () => {
+  const [debian, newest] = await Promise.all([upgradeUnderACall({}), upgradeUnderACall(DOCKER)])
+  for (const { app, lost, sent } of [debian, newest]) {
+    expect(sent).toBeGreaterThan(5000)
+    expect(lost).toBe(0)
+    // The allocation of the one that was issued meanwhile is closed by its client's end, or at the deadline.
+    await ask(app, 'upgrade', { drainSeconds: 1 })
+    await untilPhase(app, 'done', 'main', 40_000)
+    expect(await relay(app)).toMatchObject({ state: 'healthy', handedOut: true, leaving: null, port: relayPort(app) })
+    expect(await metric(app, 'turnpike_relay_upgrades_total{relay="turnpike",result="done"}')).toBe(1)
+    // Alice and bob: what was relayed over the old coturn is in the books, its last bytes too.
+    const { body } = await app.request('/v1/usage?by=user', { key: app.adminKey })
+    const users = (body['usage'] as { user: string, packetsFromClient: number }[]).filter(({ user }) => user === 'alice' || user === 'bob')
+    expect(users.map(({ user }) => user)).toEqual(['alice', 'bob'])
+    for (const { packetsFromClient } of users) expect(packetsFromClient).toBeGreaterThanOrEqual(sent / 2)
+  }
+}, 180_000)
+
+test('peers in rooms are given the URLs of the new coturn at once', async () => {
+  const app = await startApp({ TURNPIKE_RELAY_HAND_OVER_SECONDS: '2' })
+  const peer = await joinAs(app, 'room', 'a')
+  expect(JSON.stringify(peer.welcome['iceServers'])).toContain(`:${relayPort(app)}?`)
+  await ask(app, 'upgrade', { drainSeconds: 0 })
+  expect(JSON.stringify((await peer.next('ice-servers'))['iceServers'])).toContain(`:${alternatePort(app)}?`)
+  await untilPhase(app, 'done', 'main')
+  // And back.
+  expect(JSON.stringify((await peer.next('ice-servers'))['iceServers'])).toContain(`:${relayPort(app)}?`)
+})
+
+test('a new coturn that cannot be proved is ended, and the old one serves on with its calls', async () => {
+  const app = await startApp()
+  const call = await startCall(app)
+  const thief = createServer().listen(alternatePort(app), '127.0.0.1')
+  onTestFinished(() => { thief.close() })
+  await new Promise(resolve => thief.once('listening', resolve))
+  await ask(app, 'upgrade')
+  await untilPhase(app, 'failed', 'main', 30_000)
+  const { operation, ...health } = await relay(app)
+  expect(operation).toMatchObject({ kind: 'upgrade', detail: expect.stringMatching(/not well.*tcp port \d+ on 127\.0\.0\.1 is taken/) })
+  expect(health).toMatchObject({ state: 'healthy', handedOut: true, leaving: null })
+  expect(await metric(app, 'turnpike_relay_upgrades_total{relay="turnpike",result="rolled_back"}')).toBe(1)
+  const { sent, received } = await call.end()
+  expect(received).toBe(sent)
+})
+
+test('an upgrade to an image that is not there, and one without a turnserver, are rolled back', async () => {
+  const app = await startApp(DOCKER)
+  await ask(app, 'upgrade', { image: 'turnpike.invalid/none:1' })
+  await untilPhase(app, 'failed', 'main', 30_000)
+  expect((await relay(app)).operation?.detail).toContain('turnpike.invalid/none:1')
+  expect((await ask(app, 'upgrade', { image: 'no good image' })).status).toBe(400)
+  expect((await relay(app))).toMatchObject({ state: 'healthy', handedOut: true })
+  await allocated(relayPort(app), await issue(app))
+})
+
+test('what is left at the deadline is cut, its last bytes are counted, and the deadline can be brought forward', async () => {
+  const app = await startApp({ TURNPIKE_RELAY_HAND_OVER_SECONDS: '0' })
+  const call = await startCall(app)
+  await until('some of it is relayed', () => call.received() > 200)
+  await ask(app, 'drain', { drainSeconds: 3600 })
+  await untilPhase(app, 'draining', 'main')
+  expect((await app.request('/v1/turn/credentials', { method: 'POST', body: '{}' })).body).toMatchObject({ code: 'relay-unavailable', detail: expect.stringContaining('drain is under way') })
+  expect((await ask(app, 'upgrade')).body).toMatchObject({ status: 409, code: 'relay-busy' })
+  expect((await ask(app, 'drain', { drainSeconds: 0 })).status).toBe(202)
+  const { sent } = await call.end()
+  await untilPhase(app, 'done', 'main')
+  expect((await relay(app))).toMatchObject({ drained: true, handedOut: false, code: 'relay-drained', allocations: 0, operation: { cut: 2 } })
+  const [day] = (await app.request('/v1/usage', { key: app.adminKey })).body['usage'] as { packetsFromClient: number }[]
+  expect(day?.packetsFromClient).toBeGreaterThanOrEqual(sent * 0.9)
+  expect(await metric(app, 'turnpike_relay_cuts_total{relay="turnpike",reason="drained"}')).toBe(2)
+  // Out of service over a restart of Turnpike too, until it is asked back.
+  await app.stop(2000)
+  const next = await startApp({ ...app.env, TURNPIKE_ADMIN_KEY: 'an-admin-key-of-the-test-alone', TURNPIKE_API_KEY: 'an-api-key-of-the-test-alone-x' })
+  expect(next.relayHealth()).toMatchObject({ drained: true, ready: false })
+  await ask(next, 'restart')
+  await untilPhase(next, 'done', 'main')
+  await allocated(relayPort(next), await issue(next))
+})
+
+test('a restart ends the calls with their bytes counted, and the same ports serve again', async () => {
+  const app = await startApp()
+  const call = await startCall(app)
+  await until('some of it is relayed', () => call.received() > 50)
+  await ask(app, 'restart')
+  await untilPhase(app, 'done', 'main')
+  await call.end()
+  expect((await relay(app)).operation).toMatchObject({ cut: 2 })
+  expect(await metric(app, 'turnpike_relay_restarts_total{relay="turnpike",reason="asked"}')).toBe(1)
+  await allocated(relayPort(app), await issue(app))
+  await untilLive(app, 1)
+})
