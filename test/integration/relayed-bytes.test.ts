@@ -1,20 +1,11 @@
 /** What is counted is what was relayed: real coturn, real turnutils_uclient, the sums against coturn's own totals. */
 import { spawn } from 'node:child_process'
-import { chmodSync, writeFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { createServer } from 'node:net'
 import { isRefusal, TurnClient } from '../../src/stun/turn-client.ts'
-import { mintLogin, requireTurnserver } from '../kit/coturn.ts'
-import { scratchDirectory, until } from '../kit/files.ts'
+import { mintLogin, verboseTurnserver } from '../kit/coturn.ts'
+import { until } from '../kit/files.ts'
 import { makeRelay, RELAY_SECRET, sample, type TestRelay } from '../kit/relay.ts'
-
-/** coturn that also logs what it counts. */
-function verboseTurnserver (): string {
-  const directory = scratchDirectory()
-  writeFileSync(`${directory}/turnserver`, `#!/bin/sh\n[ "$1" = --version ] || echo verbose >> "$2"\nexec ${requireTurnserver()} "$@"\n`)
-  chmodSync(`${directory}/turnserver`, 0o755)
-  return directory
-}
 
 const MESSAGES = 1000
 const BYTES = 170

@@ -1,7 +1,7 @@
 /** A real coturn with a configuration of the test's own; answers STUN before it is handed out, and ends with the test. */
 import { spawn } from 'node:child_process'
 import { createHmac } from 'node:crypto'
-import { existsSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, writeFileSync } from 'node:fs'
 import { onTestFinished } from 'vitest'
 import { TurnClient, type Login } from '../../src/stun/turn-client.ts'
 import { freePorts, scratchDirectory, selfMadeCertificate, until } from './files.ts'
@@ -53,4 +53,12 @@ export async function answersStun (port: number, host = '127.0.0.1'): Promise<bo
   } catch {
     return false
   }
+}
+
+/** A directory with a turnserver that also logs what it counts. */
+export function verboseTurnserver (): string {
+  const directory = scratchDirectory()
+  writeFileSync(`${directory}/turnserver`, `#!/bin/sh\n[ "$1" = --version ] || echo verbose >> "$2"\nexec ${requireTurnserver()} "$@"\n`)
+  chmodSync(`${directory}/turnserver`, 0o755)
+  return directory
 }
