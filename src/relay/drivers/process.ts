@@ -48,7 +48,9 @@ class ProcessDriver implements Driver {
     this.#needs = needs
     this.#directory = resolvePath(needs.directory)
     const at = (name: string): string => `${this.#directory}/${name}`
-    this.#paths = { conf: at('turnserver.conf'), cert: at('cert.pem'), key: at('key.pem'), log: at('turnserver.log'), state: at('turnserver.json') }
+    // coturn reads the certificate again at SIGUSR2, when it is root no more: it stands where its user database does.
+    const { directory: open } = userDatabaseOf(this.#directory)
+    this.#paths = { conf: at('turnserver.conf'), cert: `${open}/cert.pem`, key: `${open}/key.pem`, log: at('turnserver.log'), state: at('turnserver.json') }
   }
 
   async prepare (): Promise<Prepared> {
@@ -190,7 +192,6 @@ function writeFiles ({ conf, tls }: Launch, paths: Paths): void {
 function writeTls ({ cert, key }: NonNullable<Launch['tls']>, paths: Paths): void {
   write(paths.cert, cert)
   write(paths.key, key)
-  // coturn reads them again at SIGUSR2, when it is root no more.
   const lesser = lesserUser()
   if (lesser !== null) [paths.cert, paths.key].forEach(path => chownSync(path, lesser.uid, lesser.gid))
 }
