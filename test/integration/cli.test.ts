@@ -5,7 +5,8 @@ import { expect, test } from 'vitest'
 import { loopbackSettings, startApp } from '../kit/app.ts'
 import { whenDone } from '../kit/cleanup.ts'
 import { run } from '../kit/command.ts'
-import { freePorts, scratchDirectory } from '../kit/files.ts'
+import { freePorts, scratchDirectory, until } from '../kit/files.ts'
+import { allocated } from '../kit/turn.ts'
 
 type Said = { code: number, out: string, err: string }
 
@@ -149,4 +150,45 @@ print -r -- $all
 zpty -d shell`
   const shown = await new Promise<string>((resolve, reject) => execFile('zsh', ['-f', '-c', script], (error, stdout) => (error === null ? resolve(stdout) : reject(error))))
   expect(shown).toMatch(/create +list +revoke +rotate/)
+})
+
+test('relays are listed, shown, drained, brought back and upgraded; allocations are seen, topped and cut; usage comes as CSV', async () => {
+  const env = await serverEnv()
+  await run('node_modules/.bin/node', ['--disable-warning=ExperimentalWarning', 'src/main.ts', 'up'], env).until('relayed media')
+  const at = (...args: string[]): Promise<Said> => turnpike(env, ...args)
+  const ok = async (...args: string[]): Promise<string> => {
+    const said = await at(...args)
+    expect(said.code, `${args.join(' ')}: ${said.err}`).toBe(0)
+    return said.out
+  }
+  expect(await ok('relays', 'list')).toMatch(/^ID +REGION +STATE.*\nturnpike +default +healthy +yes /)
+  expect(await ok('relays', 'show', 'turnpike')).toMatch(/state: +healthy[^]*CHECK +TRANSPORT[^]*echo +udp +passed/)
+  const { username, credential } = JSON.parse(await ok('credentials', 'issue', '--user', 'alice', '--room', 'lobby', '--json')) as { username: string, credential: string }
+  const { client } = await allocated(Number(env['TURNPIKE_RELAY_PORT']), { username, credential })
+  await until('it is seen', async () => (await ok('allocations', 'list')).includes('alice'))
+  expect(await ok('allocations', 'list', '--room', 'lobby')).toMatch(/turnpike\.main\.\d+ +default +alice +lobby +udp/)
+  expect(await ok('allocations', 'list', '--room', 'attic')).toBe('none\n')
+  expect(await ok('allocations', 'top')).toMatch(/1 allocations[^]*RATE +RELAYED[^]*alice +lobby +turnpike +udp/)
+  expect(JSON.parse(await ok('allocations', 'top', '--json'))).toMatchObject({ total: 1 })
+  expect((await at('allocations', 'cut')).err).toContain('needs an id, --user')
+  expect((await at('allocations', 'cut', 'x', '--all')).code).toBe(64)
+  const upgraded = await at('relays', 'upgrade', 'turnpike', '--drain-seconds', '1', '--hand-over-seconds', '0', '--wait')
+  expect([upgraded.code, upgraded.out]).toEqual([0, 'done: upgrade is done; 1 allocations were cut\n'])
+  expect(upgraded.err).toMatch(/draining: it takes nothing new/)
+  client.abandon()
+  expect(await ok('relays', 'drain', 'turnpike', '--hand-over-seconds', '0', '--wait')).toContain('done')
+  expect(await ok('relays', 'list')).toMatch(/turnpike +default +drained +no /)
+  expect((await at('credentials', 'issue')).code).toBe(75)
+  expect(await ok('relays', 'restart', 'turnpike', '--wait')).toContain('done: restart is done')
+  await ok('credentials', 'issue')
+  expect(await ok('usage', '--by', 'user,room', '--csv')).toMatch(/^user,room,bytesFromClient[^]*\r\nalice,lobby,/)
+  expect(await ok('usage', '--by', 'day,transport')).toMatch(/^DAY +TRANSPORT +FROM CLIENTS/)
+  expect(await at('relays', 'drain', 'mars')).toMatchObject({ code: 65, err: expect.stringContaining('there is no relay mars') })
+  expect((await at('relays', 'drain', 'turnpike', '--drain-seconds', 'soon')).err).toContain('drainSeconds')
+})
+
+test('where no server runs, a relay is not operated on', async () => {
+  const { env, stop } = await startApp({}, { programPath: [] })
+  await stop(2000)
+  expect(await turnpike(env, 'relays', 'drain', 'turnpike')).toMatchObject({ code: 69, err: expect.stringContaining('no server runs') })
 })

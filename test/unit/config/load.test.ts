@@ -107,6 +107,34 @@ test.each([
   expect(problems.map(problem => `${problem.where} ${problem.message}`).join('\n')).toMatch(new RegExp(`${where} .*${message}`))
 })
 
+test('more relays are declared in the file: what is different of each, and its host', () => {
+  const { config, problems } = load({ TURNPIKE_CONFIG: 'c' }, { c: 'relays:\n  fra: {region: eu, port: 4478, tlsPort: 6349, alternatePort: 4479, alternateTlsPort: 6350, minPort: 40000, maxPort: 40999}\n  nyc: {driver: external, host: nyc.example, secret: 0123456789abcdef}\n' })
+  expect(problems).toEqual([])
+  expect(config.relays).toMatchObject({ fra: { region: 'eu', minPort: 40000 }, nyc: { driver: 'external', host: 'nyc.example' } })
+})
+
+test.each([
+  ['relays: 5', 'relays', 'holds no relays'],
+  ['relays: {A B: {}}', 'relays.A B', 'is no id'],
+  ['relays: {turnpike: {}}', 'relays.turnpike', 'another id'],
+  ['relays: {a: 1}', 'relays.a', 'holds no settings'],
+  ['relays: {a: {prot: 1}}', 'relays.a.prot', 'is no setting of a relay'],
+  ['relays: {a: {port: none}}', 'relays.a.port', 'is "none"; expected an integer'],
+  ['relays: {a: {secret: short}}', 'relays.a.secret', 'is wrong; expected at least 16'],
+  ['relays: {a: {driver: external, host: h.example}}', 'relays.a.secret', 'is not set'],
+  ['relays: {a: {driver: external, secret: 0123456789abcdef}}', 'relays.a.host', 'is not set'],
+  ['relays: {a: {}}', 'relays.a.minPort', 'overlaps that of turnpike'],
+  ['relays: {a: {minPort: 30000, maxPort: 30999}}', 'relays.a.port', 'leads to port 3478, which turnpike has too'],
+  ['relays: {a: {minPort: 31000, maxPort: 30999}}', 'relays.a.minPort', 'above relays.a.maxPort'],
+  ['relay: {alternatePort: 3478}', 'TURNPIKE_RELAY_ALTERNATE_PORT', 'the same as TURNPIKE_RELAY_PORT'],
+  ['relay: {region: Europe West}', 'relay.region', '1 to 32 characters'],
+])('%s is refused', (c, where, message) => {
+  const { problems } = load({ TURNPIKE_CONFIG: 'c' }, { c })
+  expect(problems.map(problem => `${problem.where} ${problem.message}`).join('\n')).toContain(message)
+  expect(problems.map(problem => problem.where).join('\n')).toContain(where)
+  expect(JSON.stringify(problems)).not.toContain('short"')
+})
+
 test('a certificate and its key are taken, a key of another certificate is not', () => {
   const [one, other] = [pair('one'), pair('other')]
   const env = { TURNPIKE_TLS_CERT: 'cert', TURNPIKE_TLS_KEY: 'key' }

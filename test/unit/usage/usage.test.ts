@@ -4,7 +4,8 @@ import { expect, test } from 'vitest'
 import { createMetrics } from '../../../src/metrics/metrics.ts'
 import { applyPatch } from '../../../src/protocol/project-settings.ts'
 import { dayPeriod, monthPeriod } from '../../../src/usage/periods.ts'
-import { createUsage, type Usage } from '../../../src/usage/usage.ts'
+import { openStore } from '../../../src/store/store.ts'
+import { createUsage, migrations, type Grouping, type Usage } from '../../../src/usage/usage.ts'
 import { scratchDirectory, until } from '../../kit/files.ts'
 import { scratchStore, silentLog } from '../../kit/store.ts'
 
@@ -68,6 +69,81 @@ test('usage by day, user, relay and project, by pages, with nothing twice and no
   expect(names).toEqual(Array.from({ length: 25 }, (_, i) => `user-${String(i).padStart(2, '0')}`))
   const days = query('day', { limit: 1 })
   expect(query('day', { limit: 1, cursor: days.next }).groups).toMatchObject([{ name: '2026-11-21' }])
+})
+
+test('usage by several things at once, over pages, tells rooms and transports apart', () => {
+  const clock = { now: Date.parse('2026-11-20T12:00:00Z') / 1000 }
+  const usage = usageWith({}, clock)
+  for (const [user, room, transport] of [['alice', 'lobby', 'udp'], ['alice', 'lobby', 'tls'], ['alice', '', 'udp'], ['bob', 'lobby', 'udp']] as const) usage.addTraffic({ ...traffic(user, 100, 'shop', room), transport })
+  clock.now += 86_400
+  usage.addTraffic(traffic('alice', 7, 'shop', 'lobby'))
+  const query = (by: Grouping[], more = {}) => usage.query({ project: 'shop', from: 0, to: clock.now, by, cursor: null, limit: 100, ...more })
+  expect(query(['room']).groups).toMatchObject([{ room: '', bytesFromClient: 100 }, { room: 'lobby', bytesFromClient: 307 }])
+  expect(query(['transport']).groups).toMatchObject([{ transport: 'tls', bytesFromClient: 100 }, { transport: 'udp', bytesFromClient: 307 }])
+  const names: string[] = []
+  let cursor: (string | number)[] | null = null
+  do {
+    const page: ReturnType<Usage['query']> = query(['day', 'user', 'room'], { cursor, limit: 2 })
+    names.push(...page.groups.map(({ name }) => name))
+    cursor = page.next
+  } while (cursor !== null)
+  expect(names).toEqual(['2026-11-20/alice/', '2026-11-20/alice/lobby', '2026-11-20/bob/lobby', '2026-11-21/alice/lobby'])
+})
+
+test('details of old days are added up, sums stay what they were, and in the end the days go; twice does no harm', async () => {
+  const clock = { now: Date.parse('2026-11-20T12:00:00Z') / 1000 }
+  const store = scratchStore()
+  const usage = createUsage({ store, log: silentLog, metrics: createMetrics(), nowSeconds: () => clock.now, config: { detailDays: 10, keepDays: 100 }, projects: () => [], settingsOf: () => null, webhookSecretOf: () => '' })
+  for (const [i, user] of ['alice', 'bob', 'carol'].entries()) usage.addTraffic(traffic(user, 100 * (i + 1), 'shop', `room-${i}`))
+  usage.addTraffic(traffic('dave', 1, 'other'))
+  const query = (by: Grouping[]) => usage.query({ project: null, from: 0, to: clock.now, by, cursor: null, limit: 100 }).groups
+  expect(query(['user'])).toHaveLength(4)
+  const house = async (): Promise<void> => {
+    await usage.start()
+    await usage.stop(1000)
+  }
+  clock.now += 10 * 86_400
+  await house()
+  expect(query(['user'])).toHaveLength(4)
+  for (let i = 0; i < 2; i++) {
+    clock.now += 86_400
+    await house()
+    expect(query(['project', 'user', 'room'])).toMatchObject([{ project: 'other', user: '', bytesFromClient: 1 }, { project: 'shop', user: '', room: '', bytesFromClient: 600, packetsToClient: 3 }])
+  }
+  clock.now += 90 * 86_400
+  await house()
+  expect(query(['day'])).toEqual([])
+})
+
+test('what was written before rooms and transports were told apart is still there', () => {
+  const directory = scratchDirectory()
+  openStore(`${directory}/turnpike.db`, migrations.slice(0, 1)).close()
+  const before = new DatabaseSync(`${directory}/turnpike.db`)
+  before.exec("INSERT INTO usage_of_users VALUES ('shop', 20778, 'alice', 'turnpike', 10, 20, 1, 2, 3)")
+  before.close()
+  const store = openStore(`${directory}/turnpike.db`, migrations)
+  expect(store.all('SELECT * FROM usage_by_day')).toEqual([{ project: 'shop', day: 20778, user: 'alice', room: '', relay: 'turnpike', transport: '', bytes_from_client: 10, bytes_to_client: 20, packets_from_client: 1, packets_to_client: 2, allocations: 3 }])
+  store.close()
+})
+
+test('the allocations that live are written with their sums, forgotten when they end, and those of a coturn that has ended with it', () => {
+  const usage = usageWith({}, { now: 1_800_000_000 })
+  const tick = (): void => { usage.query({ project: null, from: 0, to: 1, by: ['day'], cursor: null, limit: 1 }) }
+  usage.addAllocation(begun('alice', 'shop', '', '1'))
+  usage.addAllocation(begun('bob', 'shop', '', '2'))
+  usage.addAllocation(begun('carol', 'shop', '', '3'))
+  usage.endAllocation({ coturn: 'turnpike.main', session: '3' })
+  usage.addTraffic({ ...traffic('alice', 500), session: '1' })
+  tick()
+  expect(usage.liveAllocations('turnpike.main').map(({ session, counted }) => [session, counted.receivedBytes])).toEqual([['1', 500], ['2', 0]])
+  usage.endAllocation({ coturn: 'turnpike.main', session: '1' })
+  tick()
+  expect(usage.liveAllocations('turnpike.main')).toMatchObject([{ session: '2', username: '1:shop.bob.0', transport: 'udp' }])
+  expect(usage.liveAllocations('turnpike.alternate')).toEqual([])
+  usage.forgetCoturn('turnpike.main')
+  usage.addAllocation(begun('dave', 'shop', '', '1'))
+  tick()
+  expect(usage.liveAllocations('turnpike.main')).toMatchObject([{ session: '1', username: '1:shop.dave.0' }])
 })
 
 test('a quota that is lowered below what is used is told at once, although nothing is relayed any more; of a project that is gone nothing is sent', async () => {
