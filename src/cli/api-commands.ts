@@ -1,22 +1,10 @@
 /** The commands that ask the API: each is one request out of what was typed, and how its answer is shown. */
-import type { ApiRequest } from './api-client.ts'
-import { UsageError, type Command, type Input, type Option } from './command.ts'
+import type { ApiCommand } from './api-command.ts'
+import { UsageError, type Input, type Option } from './command.ts'
 import { RELAY_COMMANDS } from './relay-commands.ts'
 import { bytes, table, time } from './tables.ts'
 
 type Json = Record<string, unknown>
-export type ApiCommand = Command & {
-  request: (input: Input) => ApiRequest
-  /** The name of the list in the answer, where it comes in pages. */
-  list?: string
-  /** For standard output. */
-  show: (answer: Json, input: Input) => string
-  /** Is the answer printed as it comes? */
-  isRaw?: (input: Input) => boolean
-  /** A remark for standard error, so that what is printed can be piped. */
-  remark?: (answer: Json) => string
-}
-
 const PROJECT: Record<string, Option> = { project: { value: 'id', text: 'which project; default where not given' } }
 const LIMIT: Record<string, Option> = { limit: { value: 'n', text: 'how many at most; 1000 where not given' } }
 const option = (value: string, text: string): Option => ({ value, text })

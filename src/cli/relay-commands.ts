@@ -1,5 +1,5 @@
 /** The commands for relays and what lives on them that are one request each. */
-import type { ApiCommand } from './api-commands.ts'
+import type { ApiCommand } from './api-command.ts'
 import { UsageError, type Input, type Option } from './command.ts'
 import { bytes, table, time } from './tables.ts'
 

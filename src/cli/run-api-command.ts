@@ -2,7 +2,7 @@
 import type { Config } from '../config/schema.ts'
 import { ERRORS, TurnpikeError } from '../protocol/errors.ts'
 import { openClient, sendJson, sendOk, type ApiClient, type ApiRequest } from './api-client.ts'
-import type { ApiCommand } from './api-commands.ts'
+import type { ApiCommand } from './api-command.ts'
 import type { Input, World } from './command.ts'
 import { createLogger } from './logger.ts'
 import { loadOrComplain } from './settings.ts'
