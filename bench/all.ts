@@ -2,8 +2,8 @@
 import { spawnSync } from 'node:child_process'
 
 const ON_CORE_1 = ['credentials', 'signaling', 'signaling-memory']
-const ANYWHERE = ['startup', 'call-setup', 'revocation']
+const ANYWHERE = ['startup', 'call-setup', 'revocation', 'relayed-packets', 'telemetry', 'feed', 'feed-table', 'reconciliation']
 
-const flags = ['--disable-warning=ExperimentalWarning']
+const flags = ['--disable-warning=ExperimentalWarning', '--expose-gc']
 for (const name of ON_CORE_1) spawnSync('taskset', ['-c', '1', process.execPath, ...flags, `bench/${name}.ts`], { stdio: ['ignore', 'inherit', 'ignore'] })
 for (const name of ANYWHERE) spawnSync(process.execPath, [...flags, `bench/${name}.ts`], { stdio: ['ignore', 'inherit', 'ignore'] })

@@ -16,7 +16,7 @@ async function ours (isFull: boolean): Promise<string> {
 function fillLedger (store: Store): void {
   const today = Math.floor(Date.now() / 86_400_000)
   store.transaction(() => {
-    for (let i = 0; i < LEDGER_ROWS; i++) store.run('INSERT INTO usage_of_users VALUES (?, ?, ?, ?, 1000, 1000, 10, 10, 1)', 'default', today - i % 10, `user-${Math.floor(i / 10) % USERS}`, 'turnpike')
+    for (let i = 0; i < LEDGER_ROWS; i++) store.run('INSERT INTO usage_by_day VALUES (?, ?, ?, ?, ?, ?, 1000, 1000, 10, 10, 1)', 'default', today - i % 10, `user-${Math.floor(i / 10) % USERS}`, '', 'turnpike', 'udp')
     for (let day = 0; day < 10; day++) store.run('INSERT INTO usage_of_projects VALUES (?, ?, 2000, 10)', 'default', today - day)
   })
 }

@@ -61,10 +61,7 @@ export function createApp (config: Config, world: World): App {
   const access = createAccess({ store, metrics, config, log, nowSeconds })
   const usage = createUsage({ store, metrics, log, nowSeconds, config: config.usage, projects: () => access.projects.list('', Infinity).map(({ id }) => id), settingsOf: project => access.projects.get(project)?.settings ?? null, webhookSecretOf: project => (access.projects.get(project) === undefined ? null : access.projects.webhookSecret(project)) })
   const credentials = createCredentials({
-    store,
-    metrics,
-    log,
-    nowSeconds,
+    ...{ store, metrics, log, nowSeconds },
     limits: config.credentials,
     rotateDays: config.secrets.turnRotateDays,
     fixedSecret: config.relay.driver === 'external' ? config.relay.secret : undefined,
@@ -89,6 +86,7 @@ export function createApp (config: Config, world: World): App {
     onEnded: allocation => usage.endAllocation(allocation),
     onForgotten: coturn => usage.forgetCoturn(coturn),
     remembered: coturn => usage.liveAllocations(coturn),
+    knowsProject: project => access.projects.get(project) !== undefined,
     onUrlsChanged: () => signaling.renewIceServers(),
     reasonToCut: (allocation, crowd) => credentials.reasonToCut(allocation) ?? usage.reasonToCut(allocation.project, crowd),
   })

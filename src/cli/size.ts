@@ -14,7 +14,7 @@ export type SizeReport = Sizing & { machine: ReturnType<typeof measureMachine>, 
 export function size ({ options, switches }: Input, { relay }: Config): string {
   const machine = measureMachine(readText, relay.driver !== 'docker')
   const portRange = relay.maxPort - relay.minPort + 1
-  const sizing = sizeOf({ ...machine, portRange, capacityBytesPerSecond: null, assumptions: assumptionsOf(options) })
+  const sizing = sizeOf({ ...machine, portRange, capacityBytesPerSecond: relay.capacityBytesPerSecond === 0 ? null : relay.capacityBytesPerSecond, assumptions: assumptionsOf(options) })
   const kernel = settingsToRaise([...socketBufferSettings(), conntrackSetting(portRange)], readText)
   const report = { ...sizing, machine, ports: { first: relay.minPort, last: relay.maxPort }, kernel }
   return switches.has('json') ? `${JSON.stringify(report, null, 2)}\n` : renderSize(report)

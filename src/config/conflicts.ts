@@ -59,17 +59,25 @@ function checkApart (config: Config, problem: (where: string, message: string) =
   const sites = sitesOf(config)
   for (const [i, { id, relay }] of sites.entries()) {
     for (const other of sites.slice(0, i)) {
-      if (relay.listenIp !== other.relay.listenIp) continue
+      // Where one is not set it is found, and may be the other.
+      if (relay.listenIp !== undefined && other.relay.listenIp !== undefined && relay.listenIp !== other.relay.listenIp) continue
       if (relay.minPort <= other.relay.maxPort && relay.maxPort >= other.relay.minPort) problem(`relays.${id}.minPort`, `begins a range (${relay.minPort} to ${relay.maxPort}) that overlaps that of ${other.id} (${other.relay.minPort} to ${other.relay.maxPort}); expected a range of its own, or another listenIp`)
+      const [within] = [...portsIn(relay, other.relay), ...portsIn(other.relay, relay)]
+      if (within !== undefined) problem(`relays.${id}.port`, `or a port of ${other.id} is ${within}, inside the range of relayed ports of the other; expected a port outside it`)
       const taken = portsOf(relay).find(port => portsOf(other.relay).includes(port))
       if (taken !== undefined) problem(`relays.${id}.port`, `leads to port ${taken}, which ${other.id} has too; expected port, tlsPort, alternatePort and alternateTlsPort of its own`)
     }
   }
   for (const [id, relay] of Object.entries(config.relays)) {
-    if (relay.driver !== 'external') continue
+    if ((relay.driver ?? config.relay.driver) !== 'external') continue
     if (relay.host === undefined) problem(`relays.${id}.host`, 'is not set; expected the host of the relay, because its driver is external')
     if (relay.secret === undefined) problem(`relays.${id}.secret`, 'is not set; expected the static-auth-secret of the relay, because its driver is external')
   }
+}
+
+/** Ports of the one that lie in the other's range. */
+function portsIn (relay: Config['relay'], { minPort, maxPort }: Config['relay']): number[] {
+  return portsOf(relay).filter(port => port >= minPort && port <= maxPort)
 }
 
 function portsOf ({ port, tlsPort, alternatePort, alternateTlsPort }: Config['relay']): number[] {

@@ -27,7 +27,7 @@ export type Loaded = {
 export type LoadNeeds = { env: Readonly<Record<string, string | undefined>>, readFile: (path: string) => string, /** Measured where it is not given. */ machine?: Machine }
 
 type Found = { value: unknown, source: Source } | null
-type RelayPorts = { driver: string, minPort: number, maxPort?: number, port: number, tlsPort: number }
+type RelayPorts = { driver: string, minPort: number, maxPort?: number, port: number, tlsPort: number, alternatePort: number, alternateTlsPort: number }
 type Gathered = { problems: ConfigProblem[], warnings: string[] }
 
 /** Reads all settings. Never throws: what is wrong is in `problems`. */
@@ -62,7 +62,7 @@ export function loadConfig ({ env, readFile, machine }: LoadNeeds): Loaded {
 /** The one default that depends on where this runs. */
 function computeMaxPort (relay: RelayPorts, sources: Map<string, Source>, machine: (isOwn: boolean) => Machine): void {
   if (relay.maxPort !== undefined) return
-  relay.maxPort = lastRelayPort(relay.minPort, machine(relay.driver !== 'docker'), [relay.port, relay.tlsPort])
+  relay.maxPort = lastRelayPort(relay.minPort, machine(relay.driver !== 'docker'), [relay.port, relay.tlsPort, relay.alternatePort, relay.alternateTlsPort])
   sources.set('TURNPIKE_RELAY_MAX_PORT', 'computed from the machine')
 }
 

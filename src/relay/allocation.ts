@@ -24,7 +24,7 @@ export type Allocation = Owner & {
 export type Crowd = { ofUser: number, ofProject: number }
 export type AllocationOf = { relay: string, /** `<relay>.<main|alternate>`. */ coturn: string, session: string, username: string, project: string, user: string, room: string, transport: ClientTransport }
 /** What is new of an allocation, and its sums, which are to be kept for the next process. */
-export type TrafficEvent = AllocationOf & { counts: Counts, /** Null of a session that has no allocation. */ sums: { counted: Counts, told: Counts } | null }
+export type TrafficEvent = AllocationOf & { counts: Counts, counted: Counts, told: Counts }
 export type BegunEvent = AllocationOf
 /** An allocation as an earlier process of ours knew it. */
 export type Remembered = Pick<AllocationOf, 'session' | 'username' | 'transport'> & { counted: Counts, told: Counts }

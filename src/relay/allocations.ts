@@ -21,8 +21,10 @@ export type AllocationsNeeds = {
   /** How many more (or fewer) of this transport live. */
   onCount: (transport: ClientTransport, change: number) => void
   isOwn: (username: string) => boolean
+  /** Is there such a project? */
+  knowsProject: (project: string) => boolean
 }
-type Entry = Allocation & { told: Counts, rate: Rate }
+type Entry = Allocation & { told: Counts, /** Of it, what is passed on. */ toldReported: Counts, rate: Rate }
 
 /** More than a relay has ports for; beyond it only the traffic of an allocation is counted. */
 const MOST_LISTED = 65_536
@@ -39,7 +41,7 @@ export class Allocations {
   readonly #ended = new Map<string, { entry: Entry, at: number }>()
   #remembered = new Map<string, Remembered>()
   /** Told of sessions that are not listed. */
-  readonly #held = new Map<string, { username: string, told: Counts }>()
+  readonly #held = new Map<string, Counts>()
   /** While coturn's list is on its way. */
   #endedMeanwhile: Set<string> | null = null
   readonly #ofUser = new Map<string, number>()
@@ -142,11 +144,12 @@ export class Allocations {
     const { session, username, tlsVersion, clientAddress } = found
     if (this.#live.has(session) || this.#live.size >= MOST_LISTED) return
     const known = this.#recall(session, username)
-    const held = this.#held.get(session)?.told ?? NOTHING
+    const held = this.#held.get(session)
+    const before = known?.told ?? NOTHING
     this.#held.delete(session)
     const { relay, coturn } = this.#needs
     const transport = found.clientAddress === '' && known !== undefined ? known.transport : found.transport
-    const entry: Entry = { id: `${coturn}.${session}`, relay, session, username, ...ownerOf(username), transport, tlsVersion, clientAddress, relayAddress: null, since, lapsesAt: this.#needs.nowSeconds() + found.lifetimeSeconds, counted: known?.counted ?? NOTHING, told: plus(known?.told ?? NOTHING, held), rate: new Rate() }
+    const entry: Entry = { id: `${coturn}.${session}`, relay, session, username, ...ownerOf(username), transport, tlsVersion, clientAddress, relayAddress: null, since, lapsesAt: this.#needs.nowSeconds() + found.lifetimeSeconds, counted: known?.counted ?? NOTHING, told: held === undefined ? before : plus(before, held), toldReported: before, rate: new Rate() }
     this.#live.set(session, entry)
     this.#needs.onCount(transport, 1)
     if (isNew || known === undefined) {
@@ -236,29 +239,26 @@ export class Allocations {
   }
 
   /** Of a session that nobody has told of: one that was refused an allocation, or one that began while nobody listened. coturn's list decides. */
-  #hold ({ session, username }: FeedEvent, counts: Counts): void {
-    this.#held.set(session, { username, told: plus(this.#held.get(session)?.told ?? NOTHING, counts) })
+  #hold ({ session }: FeedEvent, counts: Counts): void {
+    this.#held.set(session, plus(this.#held.get(session) ?? NOTHING, counts))
     if (this.#held.size > MOST_LISTED) this.#letGo([...this.#held.keys()])
   }
 
-  /** They have no allocation, so that no total will ever tell of them. */
+  /** They have no allocation: what they sent was refused, and the name that they said is anybody's to say. */
   #letGo (sessions: Iterable<string>): void {
-    for (const session of sessions) {
-      const held = this.#held.get(session)
-      this.#held.delete(session)
-      if (held !== undefined) this.#report({ ...this.#ofEntry({ session, username: held.username, ...ownerOf(held.username), transport: UNHEARD.transport }), counts: held.told, sums: null })
-    }
+    for (const session of sessions) this.#held.delete(session)
   }
 
   /** It has relayed at least so much. Reports and lists overlap in ways that nobody tells, so neither is added to the other: the greater one counts. */
   #count (entry: Entry, seen: Counts): void {
     const counted = atLeast(entry.counted, seen)
     const counts = minus(counted, entry.counted)
-    if (sumOf(counts) === 0 && entry.told === seen) return
+    if (sumOf(counts) === 0 && entry.toldReported === entry.told) return
     entry.counted = counted
+    entry.toldReported = entry.told
     entry.rate.add(counts.receivedBytes + counts.sentBytes)
     this.#flow.add(counts.receivedBytes + counts.sentBytes)
-    this.#report({ ...this.#ofEntry(entry), counts, sums: { counted, told: entry.told } })
+    this.#report({ ...this.#ofEntry(entry), counts, counted, told: entry.told })
   }
 
   #report (event: TrafficEvent): void {
@@ -272,8 +272,10 @@ export class Allocations {
   }
 
   #ofEntry ({ session, username, project, user, room, transport }: Pick<Entry, 'session' | 'username' | 'project' | 'user' | 'room' | 'transport'>): AllocationOf {
-    const { relay, coturn } = this.#needs
-    return { relay, coturn, session, username, project, user, room, transport }
+    const { relay, coturn, knowsProject } = this.#needs
+    const of = { relay, coturn, session, username, transport }
+    // A program with a secret of its own can make up any name; only what there is gets a label and rows of its own.
+    return project !== 'other' && !knowsProject(project) ? { ...of, project: 'other', user: '', room: '' } : { ...of, project, user, room }
   }
 
   #dropLate (withinSeconds = TOTAL_WITHIN_SECONDS): void {

@@ -26,6 +26,7 @@ export class Certificates {
   #served: Pair | null = null
   /** What was refused last: told once. */
   #refused = ''
+  #unserved = ''
   #timer: NodeJS.Timeout | undefined
   #last: Promise<void> = Promise.resolve()
 
@@ -33,19 +34,20 @@ export class Certificates {
     this.#needs = needs
   }
 
-  /** Reads the files. A pair that is broken is not served; the settings were refused then already. */
+  /** Reads the files. A pair that is broken is not served; the settings were refused then already. One that has ended is: without it no coturn would serve TLS at all. */
   async start (): Promise<void> {
-    const { files, checkSeconds } = this.#needs
+    const { files, checkSeconds, log } = this.#needs
     if (files === null) return
     for (const result of ['installed', 'refused']) this.#needs.metrics.add('turnpike_certificate_reloads_total', { use: USE, result }, 0)
     const read = await readPair(files)
     if (!('problem' in read)) this.#serve(read)
+    if (!('problem' in read) && hasEnded(read)) log.warn({}, 'the certificate has ended: clients will refuse TURN over TLS')
     this.#timer = setInterval(() => { this.#last = this.#last.then(() => this.check()) }, checkSeconds * 1000).unref()
   }
 
-  async stop (): Promise<void> {
+  /** A check that is under way is not waited for. */
+  stop (): void {
     clearInterval(this.#timer)
-    await this.#last
   }
 
   served (): Pair | null {
@@ -60,22 +62,29 @@ export class Certificates {
     return { cert: cert ?? '', key: key ?? '' }
   }
 
-  /** Looks at the files now. Never throws. */
+  /** Looks at the files now, and has every coturn serve what is in them. Never throws. */
   async check (): Promise<void> {
     const { files, log, metrics, install } = this.#needs
     if (files === null) return
     const read = await readPair(files)
-    if ('problem' in read) return this.#refuse(read.problem)
-    this.#refused = ''
-    if (read.cert === this.#served?.cert && read.key === this.#served.key) return
-    try {
-      await install(read)
-      this.#serve(read)
-      metrics.add('turnpike_certificate_reloads_total', { use: USE, result: 'installed' })
-      log.info({ expiresAt: expiryOf(read) }, 'a new certificate is served; no call noticed')
-    } catch (error) {
-      this.#refuse(`the relay does not serve it: ${(error as Error).message}`)
+    if ('problem' in read) this.#refuse(read.problem)
+    else if (read.cert !== this.#served?.cert || read.key !== this.#served.key) {
+      if (hasEnded(read)) this.#refuse('it has ended')
+      else {
+        this.#refused = ''
+        this.#serve(read)
+        metrics.add('turnpike_certificate_reloads_total', { use: USE, result: 'installed' })
+        log.info({ expiresAt: expiryOf(read) }, 'a new certificate is installed')
+      }
     }
+    if (this.#served === null) return
+    // One that was being started, or did not take it, is asked again.
+    await install(this.#served).then(() => { this.#unserved = '' }, (error: unknown) => this.#complain((error as Error).message))
+  }
+
+  #complain (problem: string): void {
+    if (problem !== this.#unserved) this.#needs.log.warn({ problem }, 'a relay does not serve the new certificate; tried again')
+    this.#unserved = problem
   }
 
   #refuse (problem: string): void {
@@ -109,7 +118,6 @@ export function problemOf ({ cert, key }: Pair): string | null {
   if (leaf === null) return 'the certificate is none in PEM'
   if (privateKey === null) return 'the key is none in PEM, or it has a passphrase'
   if (!leaf.checkPrivateKey(privateKey)) return 'the key does not belong to the certificate'
-  if (new Date(leaf.validTo).getTime() < Date.now()) return `the certificate ended on ${leaf.validTo}`
   return null
 }
 
@@ -121,7 +129,7 @@ export async function requireServed ({ host, port }: { host: string, port: numbe
     const seen = await fingerprintAt(host, port).catch((error: unknown) => `nothing (${(error as Error).message})`)
     if (seen === wanted) return
     if (performance.now() > endsAt) throw new Error(`port ${port} shows ${seen}`)
-    await new Promise(resolve => setTimeout(resolve, 100))
+    await new Promise(resolve => setTimeout(resolve, 100).unref())
   }
 }
 
@@ -132,9 +140,15 @@ async function fingerprintAt (host: string, port: number): Promise<string> {
       resolve(socket.getPeerX509Certificate()?.fingerprint256 ?? 'no certificate')
       socket.destroy()
     })
+    // Nobody stays for it.
+    socket.unref()
     socket.once('error', reject)
     socket.once('timeout', () => socket.destroy(new Error('no answer')))
   })
+}
+
+function hasEnded (pair: Pair): boolean {
+  return expiryOf(pair) < Date.now() / 1000
 }
 
 function expiryOf ({ cert }: Pair): number {

@@ -72,6 +72,8 @@ export class Control {
 class Connection {
   readonly #socket: Socket
   #text = ''
+  /** As much of its end as a prompt takes: to look at the end of the whole would be to copy the whole, with each of its pieces. */
+  #end = ''
   #heard: () => void = () => {}
   #ended: Error | null = null
 
@@ -90,6 +92,7 @@ class Connection {
     socket.setNoDelay()
     socket.on('data', (text: string) => {
       this.#text += text
+      this.#end = (this.#end + text).slice(-PROMPT.length)
       this.#heard()
     })
     const ended = (why: string) => (error?: Error): void => {
@@ -105,9 +108,9 @@ class Connection {
   /** Runs one command; resolves to what was printed, when it has been followed by a prompt. */
   async run (command: string): Promise<string> {
     this.#text = ''
+    this.#end = ''
     this.#socket.write(`${command}\n`)
-    // At its end alone: a long answer is not searched again with each of its pieces.
-    return await this.#until(text => text.endsWith(PROMPT))
+    return await this.#until(() => this.#end === PROMPT)
   }
 
   close (): void {

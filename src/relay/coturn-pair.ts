@@ -5,18 +5,21 @@ import type { Coturn } from './coturn.ts'
 import { directoryOf, type RelaySite, type Slot } from './sites.ts'
 import { readSlots, writeSlots, type Slots } from './slots-file.ts'
 
-export type CoturnPairNeeds = { site: RelaySite, log: Log, make: (slot: Slot, image: string) => Coturn }
+type DriverKind = 'docker' | 'process'
+export type CoturnPairNeeds = { site: RelaySite, log: Log, /** `driver`: where it is to be the same as another one's. */ make: (slot: Slot, image: string, driver?: DriverKind) => Coturn }
 
 export class CoturnPair {
   readonly #needs: CoturnPairNeeds
   #slots: Slots
   #serving: Coturn
   #leaving: Coturn | null = null
+  /** Started beside the one that serves, and not proved yet. */
+  #coming: Coturn | null = null
 
   constructor (needs: CoturnPairNeeds) {
     this.#needs = needs
     this.#slots = readSlots(needs.site.directory)
-    this.#serving = this.make(this.#slots.serving)
+    this.#serving = needs.make(this.#slots.serving, this.image())
   }
 
   serving (): Coturn {
@@ -24,11 +27,11 @@ export class CoturnPair {
   }
 
   leaving (): { coturn: Coturn, until: number } | null {
-    return this.#leaving === null ? null : { coturn: this.#leaving, until: this.#slots.leavingUntil ?? 0 }
+    return this.#leaving === null ? null : { coturn: this.#leaving, until: this.#slots.leaving?.until ?? 0 }
   }
 
   all (): Coturn[] {
-    return this.#leaving === null ? [this.#serving] : [this.#serving, this.#leaving]
+    return [this.#serving, this.#leaving, this.#coming].filter(coturn => coturn !== null)
   }
 
   /** Whose allocation is that? */
@@ -41,7 +44,16 @@ export class CoturnPair {
   }
 
   setDrained (isDrained: boolean): void {
-    this.#save({ isDrained })
+    this.#save({ isDrained, pending: null })
+  }
+
+  /** What an earlier process had begun with the one that serves. */
+  pending (): Slots['pending'] {
+    return this.#slots.pending
+  }
+
+  setPending (kind: 'drain' | 'restart', until: number): void {
+    this.#save({ pending: { kind, until, version: versionOf(this.#serving) } })
   }
 
   /** The image of the settings, or what an upgrade has brought in its place. */
@@ -51,59 +63,67 @@ export class CoturnPair {
     return brought !== null && brought.insteadOf === image ? brought.name : image
   }
 
-  setImage (name: string): void {
-    const { image } = this.#needs.site.config.relay
-    this.#save({ image: name === image ? null : { name, insteadOf: image } })
-  }
-
-  make (slot: Slot, image = this.image()): Coturn {
-    return this.#needs.make(slot, image)
-  }
-
-  otherSlot (): Slot {
-    return this.#serving.slot === 'main' ? 'alternate' : 'main'
-  }
-
   /** The same place, with a coturn that is to be started there. */
   renew (): Coturn {
-    this.#serving = this.make(this.#serving.slot)
+    this.#serving = this.#needs.make(this.#serving.slot, this.image())
     return this.#serving
   }
 
-  /** The second one serves from now on; the first is leaving until then (Unix seconds). */
-  switchTo (next: Coturn, until: number): void {
-    this.#leaving = this.#serving
-    this.#serving = next
-    this.#save({ serving: next.slot, leavingUntil: until })
+  /** One for the other place, run as the one that serves is. */
+  bring (image: string): Coturn {
+    const { driver } = this.#serving.launcher.describe()
+    this.#coming = this.#needs.make(this.#otherSlot(), image, driver === 'docker' || driver === 'process' ? driver : undefined)
+    return this.#coming
   }
 
-  leaveBy (until: number): void {
-    if (this.#leaving !== null) this.#save({ leavingUntil: until })
+  forgetComing (): void {
+    this.#coming = null
+  }
+
+  /** The one that was brought serves from now on; the first is leaving until then (Unix seconds). */
+  switchTo (next: Coturn, image: string, until: number): void {
+    const { image: configured } = this.#needs.site.config.relay
+    const old = this.#serving
+    this.#leaving = old
+    this.#serving = next
+    this.#coming = null
+    this.#save({ serving: next.slot, leaving: { until, version: versionOf(old) }, image: image === configured ? null : { name: image, insteadOf: configured } })
+  }
+
+  /** Another deadline for what is being drained. */
+  endBy (until: number): void {
+    const { leaving, pending } = this.#slots
+    if (leaving !== null) this.#save({ leaving: { ...leaving, until } })
+    else if (pending !== null) this.#save({ pending: { ...pending, until } })
   }
 
   /** The one that was leaving has ended. */
   forgetLeaving (): void {
     this.#leaving = null
-    this.#save({ leavingUntil: null })
+    this.#save({ leaving: null })
   }
 
   /** At the start: one that an earlier process was draining goes on so, until then; whatever else is in the place beside is ended. */
   async tendOther (): Promise<{ coturn: Coturn, until: number } | null> {
-    const until = this.#slots.leavingUntil
+    const { leaving } = this.#slots
     // Nothing was ever started there: nothing is asked, and no image pulled.
-    if (!existsSync(directoryOf(this.#needs.site, this.otherSlot()))) return null
-    const other = this.make(this.otherSlot())
+    if (!existsSync(directoryOf(this.#needs.site, this.#otherSlot()))) return null
+    const other = this.#needs.make(this.#otherSlot(), this.image())
     try {
-      if (until !== null && await other.resumeDrain()) {
+      if (leaving !== null && await other.resumeDrain(leaving.version)) {
         this.#leaving = other
-        return { coturn: other, until }
+        return { coturn: other, until: leaving.until }
       }
       await other.launcher.sweep()
     } catch (error) {
       this.#needs.log.debug({ relay: this.#needs.site.id, reason: (error as Error).message }, 'nothing is known of a second coturn')
     }
-    if (until !== null) this.#save({ leavingUntil: null })
+    if (leaving !== null) this.#save({ leaving: null })
     return null
+  }
+
+  #otherSlot (): Slot {
+    return this.#serving.slot === 'main' ? 'alternate' : 'main'
   }
 
   /** A disk that is full must not end an operation half-way: what could not be kept is found out at the next start. */
@@ -115,4 +135,8 @@ export class CoturnPair {
       this.#needs.log.warn({ relay: this.#needs.site.id, reason: (error as Error).message }, 'which coturn serves could not be written down')
     }
   }
+}
+
+function versionOf (coturn: Coturn): string | null {
+  return coturn.launcher.describe().version
 }

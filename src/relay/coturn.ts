@@ -21,6 +21,7 @@ export type CoturnNeeds = Omit<RelayNeeds, 'config'> & {
   slot: Slot
   directory: string
   config: RelaySite['config']
+  addressFile: string
   tls: () => Pair | null
   onStatus: (status: Status) => void
   onCount: (transport: ClientTransport, change: number) => void
@@ -58,7 +59,7 @@ export class Coturn {
     this.#kept = readFeedFile(directory)
     const { port, password, controlPort, controlPassword } = this.#kept
     this.#allocations = this.#tableFor(needs)
-    this.#feed = new Feed({ host, password, log, onEvent: event => this.#allocations.take(event), onConnected: needs.onFeed })
+    this.#feed = new Feed({ host, password, log, onEvent: event => this.#allocations.take(event), onConnected: needs.onFeed, onBack: () => this.#cutter.reconcileSoon(true) })
     this.#controlAddress = { host, port: controlPort, password: controlPassword }
     this.#control = new Control(this.#controlAddress)
     this.#cutter = new Cutter({ ...needs, isExternal: config.relay.driver === 'external', control: this.#control, allocations: this.#allocations })
@@ -73,9 +74,9 @@ export class Coturn {
   }
 
   /** Takes over one that an earlier process was draining; false where it has ended. */
-  async resumeDrain (): Promise<boolean> {
+  async resumeDrain (version: string | null): Promise<boolean> {
     await this.#open()
-    const found = await this.launcher.takeOver(() => { this.#isGone = true }).catch(() => false)
+    const found = await this.launcher.takeOver(version, () => { this.#isGone = true }).catch(() => false)
     if (!found) await this.close()
     else await this.launcher.drain()
     return found
@@ -89,11 +90,13 @@ export class Coturn {
 
   /** Resolves when nothing lives on it, it has ended, or at the deadline. True where nothing is left. */
   async emptied (isOver: () => boolean): Promise<boolean> {
-    while (!this.#isGone && this.#allocations.count() > 0) {
+    for (;;) {
+      // The table may not know yet what has just begun: before an empty one is believed, coturn is asked.
+      if (!this.#isGone && this.#allocations.count() === 0) await this.reconcile().catch(() => {})
+      if (this.#isGone || this.#allocations.count() === 0) return true
       if (isOver()) return false
       await wait(100, undefined, { ref: false })
     }
-    return true
   }
 
   /** Ends coturn, and what lives on it. */
@@ -166,9 +169,11 @@ export class Coturn {
   /** Has it serve this certificate, and sees that it does. Throws where it does not. */
   async installTls (pair: Pair): Promise<void> {
     const { tlsPort, host } = this.launcher.target()
-    if (tlsPort === null || this.#needs.config.relay.driver === 'external') return
+    // One that is being started, or is not there, takes what is served then.
+    if (tlsPort === null || this.launcher.hasTls(pair) || this.#isGone || this.#supervisor.status().state === 'starting') return
     await this.launcher.replaceTls(pair)
     await requireServed({ host, port: tlsPort }, pair, TLS_WITHIN_MS)
+    this.launcher.keepsTls(pair)
   }
 
   async #open (): Promise<void> {
@@ -207,7 +212,7 @@ export class Coturn {
     this.#needs.onForgotten(this.#name)
   }
 
-  #tableFor ({ relay, metrics, nowSeconds, onTraffic, onBegun, onEnded, onCount }: CoturnNeeds): Allocations {
+  #tableFor ({ relay, metrics, nowSeconds, onTraffic, onBegun, onEnded, onCount, knowsProject }: CoturnNeeds): Allocations {
     const coturn = this.#name
     return new Allocations({
       relay,
@@ -223,6 +228,7 @@ export class Coturn {
         this.#cutter.reconcileSoon()
       },
       isOwn: isProbeUser,
+      knowsProject,
     })
   }
 

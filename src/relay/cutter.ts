@@ -28,6 +28,7 @@ export class Cutter {
   #sweep: NodeJS.Timeout | undefined
   #reconciling: NodeJS.Timeout | undefined
   #soon: NodeJS.Timeout | undefined
+  #comparing: Promise<void> = Promise.resolve()
 
   constructor (needs: CutterNeeds) {
     this.#needs = needs
@@ -71,9 +72,9 @@ export class Cutter {
     return await allocations.ended(sessions, SEEN_WITHIN_MS)
   }
 
-  /** Compares our table with coturn's own in a while. */
-  reconcileSoon (): void {
-    if (this.#soon !== undefined || this.#needs.isExternal || this.#needs.allocations.count() > SHORT_LIST) return
+  /** Compares our table with coturn's own in a while; a long one only where something was missed. */
+  reconcileSoon (hasMissed = false): void {
+    if (this.#soon !== undefined || this.#needs.isExternal || (!hasMissed && this.#needs.allocations.count() > SHORT_LIST)) return
     this.#soon = setTimeout(() => {
       this.#soon = undefined
       this.reconcile(1)
@@ -87,6 +88,13 @@ export class Cutter {
 
   /** The same, once. Throws relay-control-lost. */
   async compare (): Promise<void> {
+    // One after another: what ends while one list is on its way is judged by no other.
+    const mine = this.#comparing.then(() => this.#compare())
+    this.#comparing = mine.catch(() => {})
+    await mine
+  }
+
+  async #compare (): Promise<void> {
     const { control, allocations, metrics, relay } = this.#needs
     const take = allocations.expectList()
     try {

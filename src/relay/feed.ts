@@ -9,7 +9,7 @@ import type { Log } from '../lifecycle.ts'
 import { parseFeedEvent, type FeedEvent } from './feed-events.ts'
 import { RespCommands } from './resp.ts'
 
-export type FeedNeeds = { host: string, password: string, log: Log, onEvent: (event: FeedEvent) => void, /** Whether any thread of coturn is connected has changed. */ onConnected: () => void }
+export type FeedNeeds = { host: string, password: string, log: Log, onEvent: (event: FeedEvent) => void, /** Whether any thread of coturn is connected has changed. */ onConnected: () => void, /** A connection was lost, and one has come back: what happened between was not told. */ onBack: () => void }
 /** More than any coturn opens: one for each of its threads. */
 const MOST_CONNECTIONS = 300
 /** coturn says its password at once; whoever does not must not hold a connection. */
@@ -21,6 +21,7 @@ export class Feed {
   readonly #sockets = new Set<Socket>()
   /** Those that have said the password. */
   readonly #known = new Set<Socket>()
+  #hasLost = false
 
   constructor (needs: FeedNeeds) {
     this.#needs = needs
@@ -72,7 +73,9 @@ export class Feed {
     this.#sockets.add(socket)
     socket.on('close', () => {
       this.#sockets.delete(socket)
-      if (this.#known.delete(socket) && this.#known.size === 0) this.#needs.onConnected()
+      if (!this.#known.delete(socket)) return
+      this.#hasLost = true
+      if (this.#known.size === 0) this.#needs.onConnected()
     })
     socket.on('error', () => {})
     socket.setTimeout(LOGIN_TIMEOUT_MS, () => { if (!connection.isKnown) socket.destroy() })
@@ -91,6 +94,8 @@ export class Feed {
   #greet (socket: Socket): void {
     this.#known.add(socket)
     this.#needs.onConnected()
+    if (this.#hasLost) this.#needs.onBack()
+    this.#hasLost = false
   }
 
   /** The answer to one command, in RESP. */

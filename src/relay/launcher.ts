@@ -3,28 +3,32 @@ import { createHash } from 'node:crypto'
 import { isIP } from 'node:net'
 import { resolve as resolvePath } from 'node:path'
 import { TurnpikeError } from '../protocol/errors.ts'
-import { hashedControlPassword, type ControlAddress } from './control.ts'
+import type { ControlAddress } from './control.ts'
+import type { Pair } from './certificates.ts'
 import { chooseDriver } from './choose-driver.ts'
 import { DRAINS_BY_SIGNAL, isAtLeast, parseVersion, TAKES_ANY_USER_NAME, warningsOf, type CoturnVersion } from './coturn-versions.ts'
 import { forbiddenPeerFor } from './denied-peers.ts'
 import type { DoctorSubject } from './doctor/subject.ts'
-import type { Driver, Launch, Prepared } from './driver.ts'
+import type { Driver, Prepared } from './driver.ts'
+import { launchOf } from './launch.ts'
 import { readLogLine } from './log-lines.ts'
 import type { RelayNeeds } from './needs.ts'
 import { PROBE_USER, type ProbedRelay } from './probe-target.ts'
 import { pidsConfiguredBy } from './drivers/process-table.ts'
-import { findAddresses, otherAddresses, type Addresses } from './public-address.ts'
+import { readAddresses, writeAddresses } from './address-file.ts'
+import { findAddresses, type Addresses } from './public-address.ts'
 import { UserDatabase } from './records.ts'
 import type { RelaySite } from './sites.ts'
-import { renderTurnserverConf } from './turnserver-conf.ts'
 
 export type LauncherNeeds = Omit<RelayNeeds, 'config'> & {
   config: RelaySite['config']
   relay: string
   /** Where the files of this coturn stand. */
   directory: string
+  /** Where the addresses that were found are kept: nobody may be there to ask at the next start. */
+  addressFile: string
   /** The certificate that is served, or null where none is. */
-  tls: () => { cert: string, key: string } | null
+  tls: () => Pair | null
   feed: { host: string, port: number, password: string }
   /** coturn's command line. */
   control: ControlAddress
@@ -43,6 +47,8 @@ export class Launcher {
   #addresses: Addresses | null = null
   #users: UserDatabase | null = null
   #adopted = false
+  /** The certificate that it is known to serve. */
+  #tls: Pair | null = null
   /** Is nothing new to be taken any more? */
   #isDraining = false
   #isWanted = false
@@ -62,9 +68,10 @@ export class Launcher {
     this.#isWanted = true
     const { driver } = this.#chosen ??= await this.#choose()
     this.#addresses ??= await this.#find(driver)
+    writeAddresses(this.#needs.addressFile, this.#addresses)
     // Looked at anew each time: between two starts coturn may have been upgraded.
     this.#prepared = await driver.prepare()
-    const launch = this.#launchOf(this.#prepared, this.#addresses)
+    const launch = launchOf({ ...this.#needs, feed: { ...this.#needs.feed, port: this.#feedPort } }, this.#prepared, this.#addresses)
     this.#openUsers(this.#prepared)
     // All this may have taken long (an image was pulled): nothing is started that nobody will end.
     if (!this.#isWanted) throw new TurnpikeError('shutting-down', 'stopped before coturn was started')
@@ -74,16 +81,19 @@ export class Launcher {
       onLogLine: line => this.#tell(line, said, onExit),
     })
     this.#adopted = adopted
+    this.#tls = launch.tls
     this.#needs.onStarted(adopted)
     log.info({ relay: this.#needs.relay, driver: driver.kind, version: this.#prepared.version, port: config.relay.port }, adopted ? 'coturn was running and is taken over' : 'coturn is started')
   }
 
   /** Takes over the coturn that an earlier process of ours has left to be drained, whatever it was started with. False where there is none. */
-  async takeOver (onExit: (reason: TurnpikeError) => void): Promise<boolean> {
+  async takeOver (version: string | null, onExit: (reason: TurnpikeError) => void): Promise<boolean> {
     const { driver } = this.#chosen ??= await this.#choose()
-    this.#prepared = await driver.prepare()
     const found = await driver.takeOver({ onExit, onLogLine: line => this.#tell(line, { rejected: '', errors: 0 }, onExit) })
-    if (!found) return false
+    if (found === null) return false
+    // What is here now may be newer than what runs.
+    this.#prepared = { version, certPath: '', keyPath: '', runAs: null, ...found }
+    this.#addresses = await this.#find(driver)
     this.#openUsers(this.#prepared)
     this.#needs.onStarted(true)
     return true
@@ -99,8 +109,17 @@ export class Launcher {
   }
 
   /** Has coturn serve another certificate, without a restart. */
-  async replaceTls (tls: { cert: string, key: string }): Promise<void> {
+  async replaceTls (tls: Pair): Promise<void> {
     await this.#chosen?.driver.replaceTls(tls)
+  }
+
+  /** Is it known to serve this one? */
+  hasTls (tls: Pair): boolean {
+    return this.#tls?.cert === tls.cert && this.#tls.key === tls.key
+  }
+
+  keepsTls (tls: Pair): void {
+    this.#tls = tls
   }
 
   async end (deadlineMs: number): Promise<void> {
@@ -244,37 +263,8 @@ export class Launcher {
 
   async #find (driver: Driver): Promise<Addresses> {
     const { relay, publicHost = '' } = this.#needs.config
-    if (driver.kind !== 'external') return await findAddresses({ ...relay, publicHost: this.#needs.config.publicHost })
+    if (driver.kind !== 'external') return await findAddresses({ ...relay, publicHost: this.#needs.config.publicHost, last: readAddresses(this.#needs.addressFile) })
     return { listenIp: publicHost, publicIp: publicHost, listenIp6: null, publicIp6: null, publicHost, source: 'configured', isGuess: false, decisions: [`the relay ${publicHost} is run by somebody else, and only probed`] }
-  }
-
-  #launchOf ({ version, certPath, keyPath, userDatabase, runAs }: Prepared, { listenIp, publicIp, listenIp6, publicIp6 }: Addresses): Launch {
-    const { config, relay, feed, control } = this.#needs
-    const tls = config.servesTls ? this.#needs.tls() : null
-    const listen = { address: listenIp, port: config.relay.port, tlsPort: this.#tlsPort(), control }
-    const parsed = version === null ? null : parseVersion(version)
-    if (parsed === null || userDatabase === null) return { conf: '', tls: null, listen }
-    const conf = renderTurnserverConf({
-      realm: relay,
-      userDatabase: userDatabase.path,
-      listenIp,
-      publicIp,
-      listenIp6,
-      publicIp6,
-      ownAddresses: otherAddresses([listenIp, publicIp, ...config.served]),
-      port: config.relay.port,
-      tls: tls === null ? null : { port: config.relay.tlsPort, certPath, keyPath, dtls: config.dtls },
-      minPort: config.relay.minPort,
-      maxPort: config.relay.maxPort,
-      peers: config.relay.peers,
-      userQuota: config.relay.userQuota,
-      sessionBytesPerSecond: config.relay.sessionBytesPerSecond,
-      feed: { ...feed, port: this.#feedPort },
-      control: { host: control.host, port: control.port, hashedPassword: hashedControlPassword(control.password) },
-      runAs,
-      version: parsed,
-    })
-    return { conf, tls, listen }
   }
 
   /** coturn's own words: a rejected option ends it, because the option may be what keeps strangers out. */

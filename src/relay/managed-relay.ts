@@ -29,7 +29,7 @@ export class ManagedRelay {
   readonly #addressWatch: AddressWatch
   readonly #watchClock: () => void
   readonly #tellStatus: ReturnType<typeof statusReport>
-  #isStarted = false
+  #life: 'never started' | 'starting' | 'running' = 'never started'
   /** Named in the metrics at present. */
   #shownAs: { region: string, driver: string, version: string } | null = null
 
@@ -40,7 +40,7 @@ export class ManagedRelay {
     this.#certificates = certificates
     this.#tellStatus = statusReport(site.id, metrics, log)
     this.#watchClock = clockWatch(log, nowSeconds)
-    this.#pair = new CoturnPair({ site, log, make: (slot, image) => this.#make(slot, image) })
+    this.#pair = new CoturnPair({ site, log, make: (slot, image, driver) => this.#make(slot, image, driver) })
     this.#operations = new Operations({ ...needs, site, pair: this.#pair, onProgress: () => this.#show() })
     this.#addressWatch = new AddressWatch({ ...needs, relay: site.id, checkSeconds: site.config.relay.addressCheckSeconds, look: () => this.#pair.serving().launcher.lookAround(), onChanged: () => this.#moveToNewAddress() })
     for (const transport of TRANSPORTS) this.#count(transport, 0)
@@ -52,27 +52,44 @@ export class ManagedRelay {
     const { id, config: { relay } } = this.site
     this.#needs.metrics.set('turnpike_relay_ports', { relay: id }, relay.driver === 'external' ? 0 : relay.maxPort - relay.minPort + 1)
     this.#needs.metrics.set('turnpike_relay_capacity_bytes_per_second', { relay: id }, relay.capacityBytesPerSecond)
-    this.#isStarted = true
-    const leaving = relay.driver === 'external' ? null : await this.#pair.tendOther()
-    if (!this.#pair.isDrained()) await this.#pair.serving().start()
-    if (leaving !== null) this.#operations.resume(leaving.coturn, leaving.until)
+    this.#life = 'starting'
+    if (relay.driver === 'external') await this.#startServing()
+    else await this.#takeUp()
+    this.#life = 'running'
     this.#addressWatch.start()
     this.#show()
+  }
+
+  async #startServing (): Promise<void> {
+    if (!this.#pair.isDrained()) await this.#pair.serving().start()
+  }
+
+  /** Goes on where an earlier process was broken off. */
+  async #takeUp (): Promise<void> {
+    const leaving = await this.#pair.tendOther()
+    const pending = this.#pair.pending()
+    if (pending !== null && await this.#pair.serving().resumeDrain(pending.version)) return this.#operations.resumeOut(pending.kind, pending.until)
+    // It has ended meanwhile, which is what was waited for.
+    if (pending !== null) this.#pair.setDrained(pending.kind === 'drain')
+    await this.#startServing()
+    const isHalfWay = leaving !== null || (this.#pair.serving().slot === 'alternate' && !this.#pair.isDrained())
+    if (isHalfWay) this.#operations.resume(leaving?.coturn ?? null, leaving?.until ?? this.#needs.nowSeconds())
   }
 
   async stop (deadlineMs: number): Promise<void> {
     this.#addressWatch.stop()
     const endsAt = performance.now() + deadlineMs
-    await this.#operations.stop(deadlineMs / 2)
+    this.#operations.halt()
     const keeps = this.site.config.relay.onStop === 'keep'
-    await Promise.all(this.#pair.all().map(coturn => (keeps ? coturn.release() : coturn.end(Math.max(0, endsAt - performance.now())))))
+    await Promise.all(this.#pair.all().map(coturn => (keeps ? coturn.release() : coturn.end(deadlineMs))))
+    await this.#operations.settled(Math.max(0, endsAt - performance.now()))
     // What was being drained has ended with us.
     if (!keeps && this.#pair.leaving() !== null) this.#pair.forgetLeaving()
   }
 
   async release (): Promise<void> {
     this.#addressWatch.stop()
-    await this.#operations.stop(0)
+    this.#operations.halt()
     await Promise.all(this.#pair.all().map(coturn => coturn.release()))
   }
 
@@ -133,7 +150,6 @@ export class ManagedRelay {
 
   /** Throws where one of them does not serve it. */
   async installTls (pair: Pair): Promise<void> {
-    if (this.#pair.isDrained()) return
     await Promise.all(this.#pair.all().map(coturn => coturn.installTls(pair)))
   }
 
@@ -153,7 +169,8 @@ export class ManagedRelay {
 
   /** Throws relay-busy or relay-not-ours. Goes on by itself; `health` tells how far. */
   begin (kind: OperationKind, request: OperationRequest): Operation {
-    if (!this.#isStarted) throw new TurnpikeError('server-unreachable', 'no server runs on this data directory')
+    if (this.#life === 'never started') throw new TurnpikeError('server-unreachable', 'no server runs on this data directory')
+    if (this.#life === 'starting') throw new TurnpikeError('relay-busy', `${this.site.id} is being started`)
     return this.#operations.begin(kind, request)
   }
 
@@ -161,14 +178,15 @@ export class ManagedRelay {
     if (!this.#operations.isUnderWay() && !this.#pair.isDrained()) this.begin('upgrade', {})
   }
 
-  #make (slot: Slot, image: string): Coturn {
+  #make (slot: Slot, image: string, driver?: 'docker' | 'process'): Coturn {
     const { id } = this.site
     const coturn: Coturn = new Coturn({
       ...this.#needs,
       relay: id,
       slot,
       directory: directoryOf(this.site, slot),
-      config: inSlot(this.site, slot, image),
+      addressFile: `${this.site.directory}/addresses.json`,
+      config: inSlot(this.site, slot, image, driver),
       tls: () => this.#certificates.served(),
       // Of two, the one that serves is what the relay is.
       onStatus: status => {

@@ -23,6 +23,8 @@ export type RelayNeeds = {
   onForgotten: (coturn: string) => void
   /** What an earlier process knew of the allocations of a coturn. */
   remembered: (coturn: string) => readonly Remembered[]
+  /** Is there such a project? */
+  knowsProject: (project: string) => boolean
   /** Other URLs are handed out than before: whoever holds credentials may be given new ones. */
   onUrlsChanged: () => void
   /** Why an allocation must not live, in a few words for the log, or null. Asked when it begins, and every second of all that live (without a crowd). */

@@ -64,31 +64,57 @@ export class Operations {
     return this.isUnderWay() && this.#current?.kind !== 'upgrade'
   }
 
-  /** Begins, and goes on by itself. Throws relay-busy or relay-not-ours. */
+  /** Begins, and goes on by itself. Throws relay-busy, relay-not-ours or invalid-request. */
   begin (kind: OperationKind, request: OperationRequest): Operation {
-    const { site, log, nowSeconds } = this.#needs
+    const { site, pair, log, nowSeconds } = this.#needs
     if (this.#isStopping) throw new TurnpikeError('shutting-down', 'no more is begun')
     if (this.#current !== null && this.isUnderWay()) return this.#hurry(this.#current, kind, request)
     if (site.config.relay.driver === 'external' && kind === 'upgrade') throw new TurnpikeError('relay-not-ours', `${site.id} is run by somebody else; here it can only be taken out of service (drain) and back (restart)`)
+    if (pair.leaving() !== null) throw new TurnpikeError('relay-busy', `${site.id}: a coturn of an earlier upgrade has not ended yet`)
+    if (kind === 'upgrade') this.#requireUpgradable(request)
     log.info({ relay: site.id, kind }, 'an operation has begun')
     const work = { drain: () => this.#drain(request), restart: () => this.#restart(request), upgrade: () => this.#upgrade(request) }[kind]
     return this.#run({ kind, phase: 'starting', since: nowSeconds(), deadline: null, detail: 'begun', left: 0, cut: 0 }, work)
   }
 
-  /** Goes on with a drain that a restart of ours broke off. */
-  resume (leaving: Coturn, until: number): void {
+  #requireUpgradable ({ image }: OperationRequest): void {
+    const { site, pair } = this.#needs
+    const { driver } = pair.serving().launcher.describe()
+    if (pair.isDrained()) throw new TurnpikeError('relay-busy', `${site.id} is drained; restart brings it back, with what is configured now`)
+    if (image !== undefined && driver !== 'docker') throw new TurnpikeError('invalid-request', `image is for the driver docker; ${site.id} is run as ${driver}`, { fields: [{ field: 'image', message: `must not be given where the driver is ${driver}` }] })
+  }
+
+  /** Goes on with an upgrade that a restart of ours broke off: with the drain of the first coturn, or, where that has ended, with the way back to its ports. */
+  resume (leaving: Coturn | null, until: number): void {
     const { pair, nowSeconds } = this.#needs
-    this.#run({ kind: 'upgrade', phase: 'draining', since: nowSeconds(), deadline: until, detail: 'taken up again', left: leaving.count(), cut: 0 }, async () => {
-      await this.#empty(leaving, { drainSeconds: Math.max(0, until - nowSeconds()) })
-      await this.#endLeaving(leaving)
+    this.#run({ kind: 'upgrade', phase: 'draining', since: nowSeconds(), deadline: until, detail: 'taken up again', left: leaving?.count() ?? 0, cut: 0 }, async () => {
+      if (leaving !== null) {
+        await this.#empty(leaving, { drainSeconds: Math.max(0, until - nowSeconds()) })
+        await this.#endLeaving(leaving)
+      }
       if (pair.serving().slot === 'alternate') await this.#hop({}, pair.image())
     })
   }
 
-  /** Breaks off what is under way; the next start goes on with it. */
-  async stop (deadlineMs: number): Promise<void> {
+  /** Goes on with a drain, or a restart after one, of the coturn that serves. */
+  resumeOut (kind: 'drain' | 'restart', until: number): void {
+    const { pair, nowSeconds } = this.#needs
+    this.#run({ kind, phase: 'draining', since: nowSeconds(), deadline: until, detail: 'taken up again', left: pair.serving().count(), cut: 0 }, async () => {
+      await this.#empty(pair.serving(), { drainSeconds: Math.max(0, until - nowSeconds()) })
+      await pair.serving().end(END_MS)
+      if (kind === 'drain') pair.setDrained(true)
+      else await this.#backIntoService()
+    })
+  }
+
+  /** Nothing more is begun, and what is under way breaks off; the next start goes on with it. */
+  halt (): void {
     this.#isStopping = true
-    await Promise.race([this.#working, wait(deadlineMs, undefined, { ref: false })])
+  }
+
+  /** Resolves when what was broken off has let go, or after so long. */
+  async settled (withinMs: number): Promise<void> {
+    await Promise.race([this.#working, wait(withinMs, undefined, { ref: false })])
   }
 
   /** The same asked for again while it goes on: other seconds from now on. */
@@ -99,7 +125,7 @@ export class Operations {
     this.#hurriedTo = drainSeconds
     if (current.deadline === null) return current
     current.deadline = nowSeconds() + drainSeconds
-    pair.leaveBy(current.deadline)
+    pair.endBy(current.deadline)
     return current
   }
 
@@ -130,49 +156,47 @@ export class Operations {
   async #drain (request: OperationRequest): Promise<void> {
     const { pair, site, onUrlsChanged } = this.#needs
     onUrlsChanged()
-    if (!pair.isDrained() && site.config.relay.driver !== 'external') {
-      await this.#handOver(pair.serving(), request)
-      await this.#empty(pair.serving(), request)
-      await pair.serving().end(END_MS)
-    }
+    if (!pair.isDrained() && site.config.relay.driver !== 'external') await this.#letEnd('drain', request)
     pair.setDrained(true)
   }
 
   /** The same coturn again, on the same ports; or one that was drained back into service. */
   async #restart ({ drainSeconds = 0, handOverSeconds = 0 }: OperationRequest): Promise<void> {
+    const { pair, site, onUrlsChanged } = this.#needs
+    if (!pair.isDrained() && site.config.relay.driver !== 'external') {
+      onUrlsChanged()
+      await this.#letEnd('restart', { drainSeconds, handOverSeconds })
+    }
+    await this.#backIntoService()
+  }
+
+  async #letEnd (kind: 'drain' | 'restart', request: OperationRequest): Promise<void> {
+    const { pair } = this.#needs
+    pair.setPending(kind, this.#deadlineOf(request))
+    await this.#handOver(pair.serving(), request)
+    await this.#empty(pair.serving(), request)
+    await pair.serving().end(END_MS)
+  }
+
+  async #backIntoService (): Promise<void> {
     const { pair, site, metrics, onUrlsChanged } = this.#needs
     const isOurs = site.config.relay.driver !== 'external'
-    if (!pair.isDrained() && isOurs) {
-      const request = { drainSeconds, handOverSeconds }
-      onUrlsChanged()
-      await this.#handOver(pair.serving(), request)
-      await this.#empty(pair.serving(), request)
-      await pair.serving().end(END_MS)
-    }
-    const wasDrained = pair.isDrained()
+    if (this.#isStopping) throw new TurnpikeError('shutting-down', 'the next start goes on with it')
     pair.setDrained(false)
     this.#progress('starting', 'coturn is being started')
-    if (isOurs || wasDrained) await this.#renew(isOurs)
+    // One that somebody else runs was only not sent to; it may still be watched.
+    if (isOurs || pair.serving().status().state === 'stopped') await pair.renew().start(PROOF_MS)
     metrics.add('turnpike_relay_restarts_total', { relay: site.id, reason: 'asked' })
     const { state, reason } = pair.serving().status()
     onUrlsChanged()
     if (!isReady(state)) throw new TurnpikeError('relay-unproven', reason)
   }
 
-  async #renew (isOurs: boolean): Promise<void> {
-    const { pair } = this.#needs
-    // One that somebody else runs was only not sent to; it may still be watched.
-    if (!isOurs && pair.serving().status().state !== 'stopped') return
-    await pair.renew().start(PROOF_MS)
-  }
-
   /** A second coturn takes over on the other ports; when the first has gone, a third one on its ports: clients behind strict firewalls know those. */
   async #upgrade (request: OperationRequest): Promise<void> {
-    const { pair, site } = this.#needs
-    if (pair.isDrained()) throw new TurnpikeError('relay-busy', `${site.id} is drained; restart brings it back, with what is configured now`)
+    const { pair } = this.#needs
     const image = request.image ?? pair.image()
     await this.#hop(request, image)
-    pair.setImage(image)
     if (pair.serving().slot === 'alternate') await this.#hop(request, image)
   }
 
@@ -180,18 +204,29 @@ export class Operations {
     const { pair, onUrlsChanged } = this.#needs
     const old = pair.serving()
     this.#progress('starting', 'a second coturn is being started beside the first')
-    const next = pair.make(pair.otherSlot(), image)
-    await next.start(PROOF_MS)
-    const { state, code, reason } = next.status()
-    if (!isReady(state) || this.#isStopping) {
-      await next.end(END_MS)
-      throw new TurnpikeError(code ?? 'relay-unproven', `the new coturn is not well and was ended, the old one serves on: ${reason}`)
-    }
-    pair.switchTo(next, this.#deadlineOf(request))
+    const next = await this.#prove(image)
+    pair.switchTo(next, image, this.#deadlineOf(request))
     onUrlsChanged()
     await this.#handOver(old, request)
     await this.#empty(old, request)
     await this.#endLeaving(old)
+  }
+
+  /** Throws where it cannot be proved; then it has been ended. */
+  async #prove (image: string): Promise<Coturn> {
+    const { pair } = this.#needs
+    if (this.#isStopping) throw new TurnpikeError('shutting-down', 'the next start goes on with it')
+    const next = pair.bring(image)
+    try {
+      await next.start(PROOF_MS)
+      const { state, code, reason } = next.status()
+      if (!isReady(state) || this.#isStopping) throw new TurnpikeError(code ?? 'relay-unproven', `the new coturn is not well and was ended, the old one serves on: ${reason}`)
+      return next
+    } catch (error) {
+      await next.end(END_MS).catch(() => {})
+      pair.forgetComing()
+      throw error
+    }
   }
 
   async #endLeaving (old: Coturn): Promise<void> {
@@ -215,7 +250,7 @@ export class Operations {
     if (operation === null) return
     await old.drain().catch((error: unknown) => log.warn({ relay: site.id, reason: (error as Error).message }, 'coturn could not be told to drain; it is ended all the same'))
     operation.deadline = this.#deadlineOf(request)
-    this.#needs.pair.leaveBy(operation.deadline)
+    this.#needs.pair.endBy(operation.deadline)
     this.#progress('draining', 'it takes nothing new and waits for its calls to end')
     const isEmpty = await old.emptied(() => {
       operation.left = old.count()

@@ -21,10 +21,11 @@ export type Addresses = {
   /** Sentences for a person. */
   decisions: string[]
 }
-export type AddressSettings = { listenIp?: string | undefined, externalIp?: string | undefined, listenIp6?: string | undefined, externalIp6?: string | undefined, publicHost: string | undefined, stunServers: readonly string[] }
+export type AddressSettings = { listenIp?: string | undefined, externalIp?: string | undefined, listenIp6?: string | undefined, externalIp6?: string | undefined, publicHost: string | undefined, stunServers: readonly string[], /** What was found before. */ last?: Addresses | null }
 type Found = { address: string, source: string, isGuess?: boolean }
 
 const TIMEOUT_MS = 1200
+const FROM_DNS = 'from DNS'
 /** Nothing is sent there: asking for a route to it shows which of our addresses the default route uses (RFC 5737). */
 const FAR_AWAY = '192.0.2.1'
 
@@ -65,24 +66,29 @@ async function findListenIp (listenIp: string | undefined, publicHost: string | 
   return await defaultRouteAddress()
 }
 
-async function findPublicIp (listenIp: string, { externalIp, publicHost, stunServers }: AddressSettings): Promise<Found> {
+async function findPublicIp (listenIp: string, { externalIp, publicHost, stunServers, last = null }: AddressSettings): Promise<Found> {
   if (externalIp !== undefined) return { address: externalIp, source: 'configured' }
   if (isLoopback(listenIp)) return { address: listenIp, source: 'the relay listens on loopback' }
   if (publicHost !== undefined && isIP(publicHost) !== 0 && isIP(publicHost) === isIP(listenIp)) return { address: publicHost, source: 'from TURNPIKE_PUBLIC_HOST' }
   const named = publicHost === undefined || isIP(publicHost) !== 0 ? null : await askDns(publicHost, isIP(listenIp))
-  if (named !== null) return named
+  const before = last !== null && last.listenIp === listenIp && last.publicHost === (publicHost ?? last.publicIp) ? last : null
+  // DNS that fails for a moment says nothing of the name.
+  if (named === 'failed' && before?.source.startsWith(FROM_DNS) === true) return { address: before.publicIp, source: before.source, isGuess: true }
+  if (named !== null && named !== 'failed') return named
   const seen = await askStun(stunServers.filter(() => !isIPv6(listenIp)))
   if (seen !== null) return seen
   const asked = stunServers.length === 0 ? 'no STUN server is configured' : `none of ${stunServers.length} STUN servers answered`
+  if (before !== null) return { address: before.publicIp, source: `as it was seen before (${asked})`, isGuess: true }
   return { address: listenIp, source: `from the interface (${asked})`, isGuess: true }
 }
 
 /** What the name of this machine leads to, where that is one public address: a name that leads elsewhere leads our clients there too. */
-async function askDns (name: string, family: number): Promise<Found | null> {
-  const found = await withinTime(lookup(name, { all: true, family }).catch(() => []))
-  const addresses = (found ?? []).map(({ address }) => address).filter(address => !isDenied(address, 'internet'))
+async function askDns (name: string, family: number): Promise<Found | 'failed' | null> {
+  const found = await withinTime(lookup(name, { all: true, family }).catch((error: NodeJS.ErrnoException) => (error.code === 'ENOTFOUND' ? [] : null)))
+  if (found === null) return 'failed'
+  const addresses = found.map(({ address }) => address).filter(address => !isDenied(address, 'internet'))
   const [address] = addresses
-  return address === undefined || addresses.length > 1 ? null : { address, source: `from DNS: ${name} leads there` }
+  return address === undefined || addresses.length > 1 ? null : { address, source: `${FROM_DNS}: ${name} leads there` }
 }
 
 /** What most of the servers see us as; they are asked at once, because each may be down, and one may be wrong. */

@@ -76,12 +76,12 @@ class Pool implements Relay {
 
   async stop (deadlineMs: number): Promise<void> {
     const endsAt = performance.now() + deadlineMs
-    await this.#certificates.stop()
+    this.#certificates.stop()
     await Promise.all(this.#relays.map(relay => relay.stop(Math.max(0, endsAt - performance.now()))))
   }
 
   async release (): Promise<void> {
-    await this.#certificates.stop()
+    this.#certificates.stop()
     await Promise.all(this.#relays.map(relay => relay.release()))
   }
 

@@ -22,7 +22,8 @@ export function choose<T extends Candidate> (candidates: readonly T[], { region,
 
 /** Efraimidis and Spirakis: the greatest draw falls to each as often as its weight is of all weights; a relay with more calls weighs less. */
 function drawOf ({ weight, load }: Candidate, random: number): number {
-  return Math.max(random, Number.MIN_VALUE) ** ((1 + load) / weight)
+  // As a logarithm, which keeps apart what a power of thousands would make 0.
+  return Math.log(Math.max(random, Number.MIN_VALUE)) * (1 + load) / weight
 }
 
 function compare (a: readonly number[], b: readonly number[]): number {

@@ -29,9 +29,9 @@ export function sitesOf ({ dataDir, publicHost, relay, relays, tls }: Pick<Confi
 }
 
 /** The settings of one of its two coturns. */
-export function inSlot ({ config }: RelaySite, slot: Slot, image?: string): RelaySite['config'] {
+export function inSlot ({ config }: RelaySite, slot: Slot, image: string, driver = config.relay.driver): RelaySite['config'] {
   const { relay } = config
-  return { ...config, relay: { ...relay, ...(slot === 'main' ? {} : { port: relay.alternatePort, tlsPort: relay.alternateTlsPort }), image: image ?? relay.image } }
+  return { ...config, relay: { ...relay, ...(slot === 'main' ? {} : { port: relay.alternatePort, tlsPort: relay.alternateTlsPort }), image, driver } }
 }
 
 export function directoryOf ({ directory }: RelaySite, slot: Slot): string {

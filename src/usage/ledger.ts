@@ -10,8 +10,8 @@ import { addProjectDay, addUsage, bytesOf, type ProjectDayRow, type UsageRow } f
 
 type Counts = LiveAllocation['counted']
 export type Begun = Omit<LiveAllocation, 'counted' | 'told'> & { relay: string, project: string, user: string, room: string }
-/** `counts` is what is new; null for `sums` where there is no allocation. */
-export type Traffic = Begun & { counts: Counts, sums: Pick<LiveAllocation, 'counted' | 'told'> | null }
+/** `counts` is what is new; `counted` and `told` are the sums of the allocation. */
+export type Traffic = Begun & LiveAllocation & { counts: Counts }
 export type LedgerNeeds = { store: Store, log: Log, nowSeconds: () => number }
 
 /** Beyond this, users that are new share one row until the next write: memory stays bounded while nothing can be written. */
@@ -39,7 +39,7 @@ export class Ledger {
     row.packets_from_client += receivedPackets
     row.packets_to_client += sentPackets
     this.#projectRow(traffic.project).bytes += receivedBytes + sentBytes
-    if (traffic.sums !== null) this.live.count({ ...traffic, ...traffic.sums })
+    this.live.count(traffic)
   }
 
   addAllocation (begun: Begun): void {

@@ -1,4 +1,5 @@
 /** The certificate of TURN over TLS: a new one is served without a restart, a broken one is not. */
+import { execFileSync } from 'node:child_process'
 import { X509Certificate } from 'node:crypto'
 import { copyFileSync, readFileSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:tls'
@@ -37,6 +38,14 @@ function replace (files: { cert: string, key: string }): string {
   copyFileSync(next.key, files.key)
   copyFileSync(next.cert, files.cert)
   return fingerprintOf(files.cert)
+}
+
+/** Signed by its own key, for a month of 2020. */
+function endedCertificate ({ cert, key }: { cert: string, key: string }): void {
+  const directory = scratchDirectory()
+  writeFileSync(`${directory}/index`, '')
+  writeFileSync(`${directory}/ca.conf`, `[ca]\ndefault_ca = own\n[own]\ndatabase = ${directory}/index\nnew_certs_dir = ${directory}\nrand_serial = yes\ndefault_md = sha256\npolicy = any\n[any]\ncommonName = supplied\n`)
+  execFileSync('sh', ['-ec', `openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=localhost -keyout ${key} -out ${directory}/csr && openssl ca -batch -selfsign -config ${directory}/ca.conf -startdate 20200101000000Z -enddate 20200201000000Z -keyfile ${key} -in ${directory}/csr -out ${cert} -notext`], { stdio: 'ignore' })
 }
 
 /** Two clients over TLS that relay to each other until they are told to stop; what was lost. */
@@ -109,4 +118,17 @@ test('a pair that is broken is refused with why, once, and the one before is ser
   await new Promise(resolve => setTimeout(resolve, 1500))
   expect(await fingerprintServed(tlsPort)).toBe(good.served)
   await refused(2)
+})
+
+test('a certificate that has ended is served on at a start, with a warning: without it no relay would be ready, and calls would be lost', async () => {
+  const { relay, files, tlsPort } = await startRelay({})
+  const call = await callOverTls(tlsPort)
+  await relay.release()
+  endedCertificate(files)
+  const next = await makeRelay(relay.settings)
+  await next.start()
+  expect(next.health()).toMatchObject({ ready: true, restarts: 0 })
+  expect(next.log.join('\n')).toContain('the certificate has ended')
+  const { sent, received } = await call.end()
+  expect(received).toBe(sent)
 })

@@ -3,7 +3,8 @@ import { createServer } from 'node:net'
 import { beforeAll, expect, onTestFinished, test } from 'vitest'
 import { isRefusal } from '../../src/stun/turn-client.ts'
 import type { RelayHealth } from '../../src/relay/relay.ts'
-import { startApp, type TestApp } from '../kit/app.ts'
+import { loopbackSettings, startApp, type TestApp } from '../kit/app.ts'
+import { run, signalGroup } from '../kit/command.ts'
 import { COTURN_IMAGE, requireDocker } from '../kit/docker.ts'
 import { until } from '../kit/files.ts'
 import { joinAs } from '../kit/peer.ts'
@@ -147,4 +148,93 @@ test('a restart ends the calls with their bytes counted, and the same ports serv
   expect(await metric(app, 'turnpike_relay_restarts_total{relay="turnpike",reason="asked"}')).toBe(1)
   await allocated(relayPort(app), await issue(app))
   await untilLive(app, 1)
+})
+
+type Next = { env: Record<string, string>, kill: () => Promise<void>, request: (path: string, body?: object) => Promise<Record<string, unknown>> }
+const ADMIN = 'an-admin-key-of-the-test-alone'
+
+/** The program itself, so that it can be killed. */
+async function startProgram (env: Record<string, string>): Promise<Next> {
+  const program = run('node_modules/.bin/node', ['bin/turnpike.mjs', 'up'], env)
+  await program.until(/open in the firewall/)
+  const [, url = ''] = /API +(http:\/\/\S+)\/v1\/docs/.exec(program.out()) ?? []
+  return {
+    env,
+    kill: async () => {
+      signalGroup(program.child, 'SIGKILL')
+      await program.exit
+    },
+    request: async (path, body) => {
+      const answer = await fetch(url + path, { method: body === undefined ? 'GET' : 'POST', headers: { authorization: `Bearer ${ADMIN}`, ...(body === undefined ? {} : { 'content-type': 'application/json' }) }, ...(body === undefined ? {} : { body: JSON.stringify(body) }) })
+      return await answer.json() as Record<string, unknown>
+    },
+  }
+}
+
+async function programAllocation ({ env, request }: Next): Promise<{ close: () => Promise<void> }> {
+  const { username, credential } = await request('/v1/turn/credentials', { project: 'default', user: 'alice' }) as { username: string, credential: string }
+  return (await allocated(Number(env['TURNPIKE_RELAY_PORT']), { username, credential })).client
+}
+
+const DRIVERS: [string, Record<string, string>][] = [['4.6.1', {}], ['4.18.0', DOCKER]]
+
+test.each(DRIVERS)('coturn %s: an upgrade and a drain that kill -9 of Turnpike broke off go on at the next start, and no call notices', async (_version, driver) => {
+  const env = { ...await loopbackSettings(), ...driver, TURNPIKE_ADMIN_KEY: ADMIN, TURNPIKE_RELAY_HAND_OVER_SECONDS: '0' }
+  let program = await startProgram(env)
+  const one = async (): Promise<RelayHealth> => await program.request('/v1/relays/turnpike') as unknown as RelayHealth
+  const phase = async (wanted: string): Promise<void> => await until(`phase ${wanted}`, async () => (await one()).operation?.phase === wanted, 30_000)
+  const client = await programAllocation(program)
+  await until('it is seen', async () => (await one()).allocations === 1)
+  await program.request('/v1/relays/turnpike/upgrade', {})
+  await phase('draining')
+  await program.kill()
+  program = await startProgram(env)
+  expect(await one()).toMatchObject({ slot: 'alternate', handedOut: true, leaving: { allocations: 1 }, operation: { kind: 'upgrade', phase: 'draining' } })
+  await client.close()
+  await phase('done')
+  expect(await one()).toMatchObject({ slot: 'main', state: 'healthy', leaving: null, operation: { cut: 0 } })
+  // The same with a drain.
+  const other = await programAllocation(program)
+  await until('it is seen', async () => (await one()).allocations === 1)
+  await program.request('/v1/relays/turnpike/drain', {})
+  await phase('draining')
+  await program.kill()
+  program = await startProgram(env)
+  expect(await one()).toMatchObject({ handedOut: false, code: 'relay-drained', allocations: 1, operation: { kind: 'drain', phase: 'draining' } })
+  await other.close()
+  await phase('done')
+  expect(await one()).toMatchObject({ drained: true, allocations: 0 })
+}, 120_000)
+
+test('where Turnpike was stopped half-way through an upgrade, the next start goes back to the main ports', async () => {
+  const app = await startApp({ TURNPIKE_RELAY_HAND_OVER_SECONDS: '0' })
+  await startCall(app)
+  await untilLive(app, 2)
+  await ask(app, 'upgrade')
+  await untilPhase(app, 'draining', 'alternate')
+  const began = performance.now()
+  await app.stop(2500)
+  expect(performance.now() - began).toBeLessThan(3000)
+  const next = await startApp({ ...app.env, TURNPIKE_ADMIN_KEY: ADMIN, TURNPIKE_API_KEY: 'an-api-key-of-the-test-alone-x' })
+  await untilPhase(next, 'done', 'main')
+  expect(next.relayHealth()).toMatchObject({ state: 'healthy', slot: 'main', handedOut: true })
+})
+
+test('a drained relay is not upgraded, and an image is for the driver docker: both are said at once', async () => {
+  const app = await startApp()
+  expect((await ask(app, 'upgrade', { image: 'coturn/coturn:1' })).body).toMatchObject({ status: 400, errors: [{ field: 'image' }] })
+  await ask(app, 'drain', { handOverSeconds: 0 })
+  await untilPhase(app, 'done', 'main')
+  expect((await ask(app, 'upgrade')).body).toMatchObject({ status: 409, code: 'relay-busy' })
+})
+
+test('a secret that is rotated while the new coturn is being started is known to it', async () => {
+  const app = await startApp({ TURNPIKE_RELAY_HAND_OVER_SECONDS: '0' })
+  for (let i = 0; i < 4; i++) {
+    await ask(app, 'upgrade', { drainSeconds: 0 })
+    await new Promise(resolve => setTimeout(resolve, 60 * i))
+    expect((await app.request('/v1/secrets/turn/rotate', { method: 'POST', key: app.adminKey, body: JSON.stringify({ overlap: 0 }) })).status).toBe(200)
+    await untilPhase(app, 'done', 'main')
+    await allocated(relayPort(app), await issue(app))
+  }
 })

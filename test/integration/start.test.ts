@@ -140,9 +140,14 @@ test('a taken HTTP port, another Turnpike on the same data: each ends with its c
   const other = await settings()
   const first = turnpike(['up'], other)
   await first.until('relayed media')
+  const coturns = coturnPids(other)
   const second = turnpike(['up'], { ...other, TURNPIKE_HTTP_PORT: '0', TURNPIKE_METRICS_PORT: '0' })
   expect((await second.exit).code).toBe(73)
   expect(second.err()).toContain('[data-dir-locked]')
+  // Who holds it, so that it can be looked for; and it has noticed nothing.
+  const [, pid = ''] = /is held by pid (\d+)/.exec(second.err()) ?? []
+  expect(readFileSync(`/proc/${pid}/cmdline`, 'utf8')).toMatch(/main\.ts\0up/)
+  expect([coturnPids(other), (await fetch(`http://127.0.0.1:${other['TURNPIKE_HTTP_PORT']}/readyz`)).status]).toEqual([coturns, 200])
 })
 
 test('a port of the relay that is taken is told at once, and the control plane lives', async () => {

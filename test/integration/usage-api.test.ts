@@ -70,7 +70,7 @@ test('10,000 users, rooms and addresses make no series: the metrics grow with pr
 
 test('10,000 users relaying make as many series as one', async () => {
   const metrics = createMetrics()
-  const table = new Allocations({ relay: 'r', coturn: 'r.main', metrics, nowSeconds: () => 1000, onTraffic: () => {}, onBegun: () => {}, onListed: () => {}, onEnded: () => {}, onCount: () => {}, isOwn: () => false })
+  const table = new Allocations({ relay: 'r', coturn: 'r.main', metrics, nowSeconds: () => 1000, onTraffic: () => {}, onBegun: () => {}, onListed: () => {}, onEnded: () => {}, onCount: () => {}, isOwn: () => false, knowsProject: () => true })
   const relayed = (i: number): void => {
     const of = { realm: 'r', session: String(i), username: `2000:shop.user-${i}.0.room-${i}` }
     table.take({ ...of, kind: 'new', lifetimeSeconds: 600, transport: 'udp', tlsVersion: null, clientAddress: `192.0.2.1:${i}` })

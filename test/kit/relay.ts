@@ -35,6 +35,7 @@ export async function makeRelay (more: Record<string, string> = {}, world: { pro
     onEnded: () => {},
     onForgotten: () => {},
     remembered: world.remembered ?? (() => []),
+    knowsProject: () => true,
     onUrlsChanged: () => { urlChanges.count++ },
   })
   let ended = false

@@ -9,7 +9,7 @@ import { removeUserDatabase } from '../records.ts'
 import { containerOptions, LABELS, NOBODY, PATHS } from './docker-container.ts'
 import { hostPathOf, ownContainer } from './docker-self.ts'
 import { launchArchive, tlsArchive } from './docker-archive.ts'
-import { followContainerLog } from './docker-log.ts'
+import { watchContainer } from './docker-watch.ts'
 import { requireFreePorts } from './free-ports.ts'
 
 export type DockerNeeds = {
@@ -33,21 +33,13 @@ export function createDockerDriver (needs: DockerNeeds): Driver {
   let container: Container | null = null
   let stopWatching = (): void => {}
 
-  const watch = async (found: Container, events: DriverEvents): Promise<void> => {
+  const watch = async (found: Container, adopted: boolean, events: DriverEvents): Promise<void> => {
     container = found
-    const stopLog = await followContainerLog(found, events.onLogLine)
-    let watching = true
+    const stop = await watchContainer(found, adopted ? Date.now() / 1000 : 0, { onLine: events.onLogLine, onEnd: what => events.onExit(new TurnpikeError('relay-stopped', what)) })
     stopWatching = () => {
-      watching = false
-      stopLog()
+      stop()
       stopWatching = () => {}
     }
-    const ended = (what: string): void => {
-      if (!watching) return
-      stopWatching()
-      events.onExit(new TurnpikeError('relay-stopped', what))
-    }
-    found.wait().then(({ StatusCode }: { StatusCode: number }) => ended(`the container of coturn has ended with exit code ${StatusCode}`), () => ended('the Docker engine went away'))
   }
 
   return {
@@ -55,13 +47,14 @@ export function createDockerDriver (needs: DockerNeeds): Driver {
     prepare: async () => await prepareImage(docker, needs),
     start: async (launch, events) => {
       const { found, adopted } = await takeOverOrCreate(docker, needs, launch)
-      await watch(found, events)
+      await watch(found, adopted, events)
       return { adopted }
     },
     takeOver: async events => {
       const found = (await containersOf(docker, needs)).find(({ State }) => State === 'running')
-      if (found !== undefined) await watch(docker.getContainer(found.Id), events)
-      return found !== undefined
+      if (found === undefined) return null
+      await watch(docker.getContainer(found.Id), true, events)
+      return { userDatabase: { ...userDatabaseOf(needs.directory), path: `${PATHS.users}/turndb` } }
     },
     replaceTls: async tls => { if (container !== null) await reloadTls(container, tls) },
     drain: async () => { await container?.kill({ signal: 'SIGUSR1' }) },

@@ -6,7 +6,7 @@ export function createExternalDriver (): Driver {
     kind: 'external',
     prepare: async () => ({ version: null, certPath: '', keyPath: '', userDatabase: null, runAs: null }),
     start: async () => ({ adopted: true }),
-    takeOver: async () => true,
+    takeOver: async () => ({ userDatabase: null }),
     replaceTls: async () => {},
     drain: async () => {},
     stop: async () => {},

@@ -64,10 +64,12 @@ class ProcessDriver implements Driver {
     return { adopted }
   }
 
-  async takeOver (events: DriverEvents): Promise<boolean> {
+  async takeOver (events: DriverEvents): Promise<Pick<Prepared, 'userDatabase'> | null> {
     const found = findRunning(this.#paths)
-    if (found !== null) this.#watch(found, events)
-    return found !== null
+    if (found === null) return null
+    this.#watch(found, events)
+    const home = userDatabaseOf(this.#directory)
+    return { userDatabase: { ...home, path: `${home.directory}/turndb` } }
   }
 
   async replaceTls (tls: NonNullable<Launch['tls']>): Promise<void> {

@@ -25,6 +25,7 @@ function follow () {
     onEnded: session => ended.push(session),
     onCount: (transport, change) => { live[transport] += change },
     isOwn: name => name.endsWith(':turnpike-probe'),
+    knowsProject: project => project === 'shop',
   })
   return {
     table,
@@ -152,13 +153,11 @@ test('a list and a report that tell the same packets count them once; the total 
   expect(table.sum()).toEqual({ from: 600000, to: 60000, packetsFrom: 6000, packetsTo: 6000 })
 })
 
-test('a session that was refused an allocation is none, and what it sent is counted once coturn\'s list does not have it', () => {
+test('a session that was refused an allocation is none, and what it sent is nobody\'s: anybody can say any name', () => {
   const table = follow()
   table.publish('traffic', 'rcvp=4, rcvb=400, sentp=4, sentb=400', '5')
-  expect([table.live(), table.begun, table.events]).toEqual([0, [], []])
   table.table.expectList()([])
-  expect(table.sum()).toMatchObject({ packetsFrom: 4 })
-  expect(table.events).toMatchObject([{ sums: null }])
+  expect([table.live(), table.begun, table.events]).toEqual([0, [], []])
 })
 
 test('what is told of an allocation before it is listed is counted once', () => {
@@ -169,6 +168,27 @@ test('what is told of an allocation before it is listed is counted once', () => 
   table.publish('status', 'deleted', '5')
   table.publish('total_traffic', 'rcvp=2050, rcvb=205000, sentp=0, sentb=20480', '5')
   expect(table.sum()).toMatchObject({ packetsFrom: 2050 })
+})
+
+test('a name that a program with a secret of its own made up, of a project that there is not, makes no label and no row of its own', async () => {
+  const table = follow()
+  table.publish('status', `new ${STATUS}`, '1', '1795290552:made-up.alice.0.lobby')
+  table.publish('traffic', 'rcvp=1, rcvb=100, sentp=1, sentb=100', '1', '1795290552:made-up.alice.0.lobby')
+  expect(table.events).toMatchObject([{ project: 'other', user: '', room: '', counts: { receivedBytes: 100 } }])
+  // Whether it may live is asked under the name that it has.
+  expect(table.table.list()).toMatchObject([{ project: 'made-up', user: 'alice' }])
+  expect(await table.metric('turnpike_relay_bytes_total{project="other",relay="turnpike",transport="udp",direction="from_client"}')).toBe('100')
+})
+
+test('reports that the list was ahead of are kept all the same, and a list that tells nothing new is not passed on', () => {
+  const table = follow()
+  table.publish('status', `new ${STATUS}`, '1')
+  table.table.expectList()([listed('1', counts(5000))])
+  const before = table.events.length
+  table.table.expectList()([listed('1', counts(5000))])
+  expect(table.events).toHaveLength(before)
+  table.publish('traffic', 'rcvp=1000, rcvb=100000, sentp=1000, sentb=10000', '1')
+  expect(table.events.at(-1)).toMatchObject({ counts: counts(0), counted: counts(5000), told: counts(1000) })
 })
 
 test('what began or ended while the list was on its way is not judged by it', () => {

@@ -16,7 +16,7 @@ function cutterWith (reasonToCut: CutterNeeds['reasonToCut'], failures = 0) {
     },
     sessions: async () => [],
   }
-  const allocations: Allocations = new Allocations({ relay: 'r', coturn: 'r.main', metrics, nowSeconds: () => 1000, onTraffic: () => {}, onBegun: () => {}, onEnded: () => {}, onCount: () => {}, onListed: (allocation, crowd) => cutter.judge(allocation, crowd), isOwn: () => false })
+  const allocations: Allocations = new Allocations({ relay: 'r', coturn: 'r.main', metrics, nowSeconds: () => 1000, onTraffic: () => {}, onBegun: () => {}, onEnded: () => {}, onCount: () => {}, onListed: (allocation, crowd) => cutter.judge(allocation, crowd), isOwn: () => false, knowsProject: () => true })
   const cutter: Cutter = new Cutter({ isExternal: false, log: silentLog, reasonToCut, relay: 'r', metrics, control, allocations })
   cutter.start()
   onTestFinished(() => {

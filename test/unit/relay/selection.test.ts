@@ -42,4 +42,6 @@ test('clients are spread by weight, and away from where there are many already',
   expect(byLoad['idle']).toBeGreaterThan(0.95)
   const alike = shares([relay('a', { load: 10 }), relay('b', { load: 10 })])
   expect(alike['a']).toBeCloseTo(0.5, 1)
+  const busyBoth = shares([relay('twice', { load: 16_000 }), relay('once', { load: 8000 })])
+  expect(busyBoth['twice']).toBeCloseTo(1 / 3, 1)
 })

@@ -12,7 +12,7 @@ import { scratchStore, silentLog } from '../../kit/store.ts'
 const begun = (user: string, project = 'shop', room = '', session = user) => ({ relay: 'turnpike', coturn: 'turnpike.main', session, username: `1:${project}.${user}.0`, project, user, room, transport: 'udp' as const })
 const traffic = (user: string, bytes: number, project = 'shop', room = '') => {
   const counts = { receivedPackets: 1, receivedBytes: bytes, sentPackets: 1, sentBytes: bytes }
-  return { ...begun(user, project, room), counts, sums: { counted: counts, told: counts } }
+  return { ...begun(user, project, room), counts, counted: counts, told: counts }
 }
 
 function usageWith (settings: object, clock: { now: number }): Usage {
