@@ -50,13 +50,13 @@ test.each(DRIVERS)('coturn %s serves DTLS where it is asked for, and not where i
   const tls = { ...driver, TURNPIKE_TLS_CERT: cert, TURNPIKE_TLS_KEY: key }
   // Each with the client of its own version: they do not agree on the numbers of channels.
   const program = driver['TURNPIKE_RELAY_IMAGE'] === undefined ? ['turnutils_uclient'] : ['docker', 'run', '--rm', '--network', 'host', COTURN_IMAGE, 'turnutils_uclient']
-  const client = async (relay: TestRelay): Promise<void> => { await promisify(execFile)('timeout', ['20', ...program, '-S', '-u', 'shop.alice.0', '-W', RELAY_SECRET, '-e', '127.0.0.1', '-r', '20900', '-p', relay.settings['TURNPIKE_RELAY_TLS_PORT'] ?? '', '-n', '5', '-m', '1', '-X', '-c', '127.0.0.1']) }
+  const client = async (relay: TestRelay, seconds = '20'): Promise<void> => { await promisify(execFile)('timeout', [seconds, ...program, '-S', '-u', 'shop.alice.0', '-W', RELAY_SECRET, '-e', '127.0.0.1', '-r', '20900', '-p', relay.settings['TURNPIKE_RELAY_TLS_PORT'] ?? '', '-n', '5', '-m', '2', '-y', '-c', '127.0.0.1']) }
   const open = await startRelay({ ...tls, TURNPIKE_TLS_DTLS: 'on' })
   await client(open)
   await until('it is counted', async () => (await sample(open.metrics, 'turnpike_relay_allocations_total{relay="turnpike",transport="dtls"}') ?? 0) >= 1)
   await open.stop(2000)
   const shut = await startRelay({ ...tls, TURNPIKE_RELAY_MIN_PORT: '20600', TURNPIKE_RELAY_MAX_PORT: '20699' })
-  await expect(client(shut)).rejects.toThrow()
+  await expect(client(shut, '4')).rejects.toThrow()
 }, 90_000)
 
 test.each(DRIVERS)('coturn %s relays over IPv6 beside IPv4 where it is given an address, and refuses private peers there too', async (_version, driver) => {
