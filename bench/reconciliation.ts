@@ -42,7 +42,7 @@ const allocations = new Allocations({
   onListed: () => {},
   onCount: () => {},
   isOwn: () => false,
-    knowsProject: () => true,
+  knowsProject: () => true,
 })
 const control = new Control({ host: '127.0.0.1', port, password: 'any' })
 const reading: number[] = []

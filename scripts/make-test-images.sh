@@ -5,6 +5,7 @@
 #   scripts/make-test-images.sh coturn      coturn/coturn:4.18.0-r0 (coturn 4.18 from Debian forky)
 #   scripts/make-test-images.sh node        node:24-bookworm-slim (Node.js as npm brings it)
 #   scripts/make-test-images.sh prometheus  the image that compose/compose.yaml names (Debian's Prometheus)
+#   scripts/make-test-images.sh root        what they are made of, beforehand; needs no engine
 #
 # An image that is there already, stand-in or real, is left as it is.
 set -euo pipefail
@@ -26,6 +27,9 @@ mirror() {
 # One root file system for all of them: forky has coturn 4.18, and minbase is small.
 make_root() {
   local root=$CACHE/root
+  # Whoever comes second waits for the first.
+  exec 9>"$CACHE/lock"
+  flock 9
   [ -e "$root/.complete" ] && return
   rm -rf "$root"
   mkdir -p "$root"
@@ -87,6 +91,7 @@ make_node() {
 mkdir -p "$CACHE"
 for what in "${@:-coturn}"; do
   case $what in
+    root) make_root ;;
     coturn) make_coturn ;;
     node) make_node ;;
     prometheus) make_prometheus ;;

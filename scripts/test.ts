@@ -1,6 +1,7 @@
 /** `npm test`: brings the tools that the tests need where that is possible, then lint, types and every test; ends with the sums on a line of their own. */
-import { spawnSync } from 'node:child_process'
-import { existsSync, readFileSync, rmSync } from 'node:fs'
+import { spawn, spawnSync } from 'node:child_process'
+import { existsSync, mkdirSync, openSync, readFileSync, rmSync } from 'node:fs'
+import { dirname } from 'node:path'
 
 /** Program → Debian package, and why the tests need it. */
 const TOOLS = [
@@ -19,6 +20,10 @@ const TOOLS = [
 ] as const
 
 const RESULTS = 'coverage/results.json'
+/** Outside the directory that the report of the others empties. */
+const RESULTS_BESIDE = 'node_modules/.cache/results-beside.json'
+const SAID_BESIDE = 'node_modules/.cache/beside.log'
+const BESIDE = 'minutes'
 
 function run (program: string, args: readonly string[]): boolean {
   process.stdout.write(`\n› ${program.replace(/^.*node_modules\//, '')} ${args.filter(arg => !arg.startsWith('--reporter')).join(' ')}\n`)
@@ -45,24 +50,51 @@ function bringTools (): void {
   spawnSync('apt-get', ['install', '-y', '-qq', '--no-install-recommends', ...new Set(available)], { stdio: ['ignore', 'ignore', 'inherit'], env })
 }
 
-function runTests (projects: readonly string[]): boolean {
+const VITEST = ['node_modules/vitest/vitest.mjs', 'run']
+
+function runTests (projects: readonly string[], isWhole: boolean): boolean {
   rmSync(RESULTS, { force: true })
-  const coverage = projects.length === 0 ? ['--coverage'] : []
-  return run(process.execPath, ['node_modules/vitest/vitest.mjs', 'run', ...coverage, ...projects.flatMap(name => ['--project', name]), '--reporter=default', '--reporter=json', `--outputFile.json=${RESULTS}`])
+  return run(process.execPath, [...VITEST, ...(isWhole ? ['--coverage'] : []), ...projects.flatMap(name => ['--project', name]), '--reporter=default', '--reporter=json', `--outputFile.json=${RESULTS}`])
 }
 
-function printSums (): void {
-  if (!existsSync(RESULTS)) return
-  const { numPassedTests, numFailedTests } = JSON.parse(readFileSync(RESULTS, 'utf8')) as { numPassedTests: number, numFailedTests: number }
-  process.stdout.write(`\n${numPassedTests} passed, ${numFailedTests} failed\n`)
+/** Tests that wait for minutes and hardly work, in a process of their own. Resolves to whether they went well; what they said is printed then. */
+function runBeside (project: string): () => Promise<boolean> {
+  mkdirSync(dirname(RESULTS_BESIDE), { recursive: true })
+  rmSync(RESULTS_BESIDE, { force: true })
+  // A file, because nobody reads a pipe while the others run.
+  const said = openSync(SAID_BESIDE, 'w')
+  const child = spawn(process.execPath, [...VITEST, '--project', project, '--reporter=default', '--reporter=json', `--outputFile.json=${RESULTS_BESIDE}`], { stdio: ['ignore', said, said] })
+  const ended = new Promise<boolean>(resolve => child.on('exit', code => resolve(code === 0)))
+  return async () => {
+    const wentWell = await ended
+    process.stdout.write(`\n› beside the others: ${project}\n${readFileSync(SAID_BESIDE, 'utf8')}`)
+    return wentWell
+  }
+}
+
+function printSums (files: readonly string[]): void {
+  const results = files.filter(existsSync).map(file => JSON.parse(readFileSync(file, 'utf8')) as { numPassedTests: number, numFailedTests: number })
+  const sum = (name: 'numPassedTests' | 'numFailedTests'): number => results.reduce((total, result) => total + result[name], 0)
+  if (results.length > 0) process.stdout.write(`\n${sum('numPassedTests')} passed, ${sum('numFailedTests')} failed\n`)
+}
+
+/** Takes a minute or two of downloads on a machine that has none yet: begun now, it is there when the first test needs it. */
+function prepareImages (): void {
+  if (process.getuid?.() !== 0 || !has('debootstrap')) return
+  const making = spawn('scripts/make-test-images.sh', ['root'], { stdio: 'ignore', detached: true })
+  making.on('error', () => {})
+  making.unref()
 }
 
 const quick = process.argv.includes('--quick')
 if (!quick) bringTools()
+if (!quick) prepareImages()
 const linted = run(process.execPath, ['node_modules/eslint/bin/eslint.js', '.'])
 const typed = run(process.execPath, ['node_modules/typescript/bin/tsc'])
-const tested = runTests(quick ? ['unit', 'repo'] : [])
-printSums()
+const beside = quick ? null : runBeside(BESIDE)
+const tested = runTests(quick ? ['unit', 'repo'] : ['unit', 'repo', 'integration', 'browser', 'network', 'compose'], !quick)
+const besideToo = beside === null || await beside()
+printSums(quick ? [RESULTS] : [RESULTS, RESULTS_BESIDE])
 if (!linted) process.stdout.write('lint failed\n')
 if (!typed) process.stdout.write('types failed\n')
-process.exitCode = linted && typed && tested ? 0 : 1
+process.exitCode = linted && typed && tested && besideToo ? 0 : 1

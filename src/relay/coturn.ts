@@ -49,6 +49,7 @@ export class Coturn {
   readonly #supervisor: Supervisor
   /** Has it ended without being told to? One that is drained does, with its last call. */
   #isGone = false
+  #isOpen = false
 
   constructor (needs: CoturnNeeds) {
     const { config, log, relay, slot, directory } = needs
@@ -73,10 +74,26 @@ export class Coturn {
     await this.#supervisor.start(deadlineMs)
   }
 
+  /** Does one run here that an earlier process started with something else? */
+  async runsAnother (): Promise<boolean> {
+    await this.#open()
+    return await this.launcher.runsAnother().catch(() => false)
+  }
+
+  /** Takes that one over as it is: its calls go on, and it is neither probed nor started again. False where it has ended. */
+  async takeOver (version: string | null): Promise<boolean> {
+    await this.#open()
+    return await this.launcher.takeOver(version, () => { this.#isGone = true }).catch(() => false)
+  }
+
+  /** Has it ended without being told to? */
+  isGone (): boolean {
+    return this.#isGone
+  }
+
   /** Takes over one that an earlier process was draining; false where it has ended. */
   async resumeDrain (version: string | null): Promise<boolean> {
-    await this.#open()
-    const found = await this.launcher.takeOver(version, () => { this.#isGone = true }).catch(() => false)
+    const found = await this.takeOver(version)
     if (!found) await this.close()
     else await this.launcher.drain()
     return found
@@ -178,6 +195,8 @@ export class Coturn {
 
   async #open (): Promise<void> {
     const { directory } = this.#needs
+    if (this.#isOpen) return
+    this.#isOpen = true
     this.#allocations.remember(this.#needs.remembered(this.#name))
     const port = await this.#feed.listen(this.#kept.port)
     this.launcher.setFeedPort(port)
@@ -194,6 +213,7 @@ export class Coturn {
   }
 
   async close (): Promise<void> {
+    this.#isOpen = false
     this.#cutter.stop()
     this.#control.close()
     await this.#feed.close()

@@ -40,6 +40,8 @@ export type Driver = {
   prepare (): Promise<Prepared>
   /** Takes over a coturn that runs with exactly this launch, or ends one that runs with another, and starts coturn. `adopted` says which. */
   start (launch: Launch, events: DriverEvents): Promise<{ adopted: boolean }>
+  /** Does a coturn run here that was started with something else? */
+  runsAnother (launch: Launch): Promise<boolean>
   /** Takes over the coturn that runs here, whatever it was started with; null where none runs. */
   takeOver (events: DriverEvents): Promise<Pick<Prepared, 'userDatabase'> | null>
   /** Has the running coturn serve this certificate from now on: the files replaced, then SIGUSR2. */

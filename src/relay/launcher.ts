@@ -86,7 +86,14 @@ export class Launcher {
     log.info({ relay: this.#needs.relay, driver: driver.kind, version: this.#prepared.version, port: config.relay.port }, adopted ? 'coturn was running and is taken over' : 'coturn is started')
   }
 
-  /** Takes over the coturn that an earlier process of ours has left to be drained, whatever it was started with. False where there is none. */
+  /** Does a coturn run here with another configuration, or another program, than it would be started with now? */
+  async runsAnother (): Promise<boolean> {
+    const { driver } = this.#chosen ??= await this.#choose()
+    const prepared = await driver.prepare()
+    return await driver.runsAnother(launchOf({ ...this.#needs, feed: { ...this.#needs.feed, port: this.#feedPort } }, prepared, await this.#find(driver)))
+  }
+
+  /** Takes over the coturn that an earlier process of ours has left, whatever it was started with. False where there is none. `version`: where it is known. */
   async takeOver (version: string | null, onExit: (reason: TurnpikeError) => void): Promise<boolean> {
     const { driver } = this.#chosen ??= await this.#choose()
     const found = await driver.takeOver({ onExit, onLogLine: line => this.#tell(line, { rejected: '', errors: 0 }, onExit) })
@@ -102,9 +109,8 @@ export class Launcher {
   /** Takes no new allocations from now on; those that live go on. */
   async drain (): Promise<void> {
     this.#isDraining = true
-    const version = this.#version()
     // Before 4.6.3 the signal would end it: with no secret that it accepts, it refuses whatever is new, and refreshes what lives.
-    if (version !== null && isAtLeast(version, DRAINS_BY_SIGNAL)) await this.#chosen?.driver.drain()
+    if (this.#drainsBySignal()) await this.#chosen?.driver.drain()
     else this.applySecrets()
   }
 
@@ -143,8 +149,7 @@ export class Launcher {
   /** Has coturn accept exactly the secrets that are wanted now, from its next authentication on. Throws data-dir-unwritable. */
   applySecrets (): void {
     try {
-      const version = this.#version()
-      const refusesNew = this.#isDraining && version !== null && !isAtLeast(version, DRAINS_BY_SIGNAL)
+      const refusesNew = this.#isDraining && !this.#drainsBySignal()
       this.#users?.write(refusesNew ? [] : this.#needs.secrets(this.takesAnyUserName()))
     } catch (error) {
       throw new TurnpikeError('data-dir-unwritable', `coturn's user database cannot be written: ${(error as Error).message}`, { cause: error })
@@ -183,6 +188,11 @@ export class Launcher {
   #forbiddenPeer (): string {
     const { peers, address } = this.target()
     return forbiddenPeerFor(peers, address)
+  }
+
+  #drainsBySignal (): boolean {
+    const version = this.#version()
+    return version !== null && isAtLeast(version, DRAINS_BY_SIGNAL)
   }
 
   #version (): CoturnVersion | null {

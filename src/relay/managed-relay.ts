@@ -71,9 +71,25 @@ export class ManagedRelay {
     if (pending !== null && await this.#pair.serving().resumeDrain(pending.version)) return this.#operations.resumeOut(pending.kind, pending.until)
     // It has ended meanwhile, which is what was waited for.
     if (pending !== null) this.#pair.setDrained(pending.kind === 'drain')
+    if (leaving === null && !this.#pair.isDrained() && await this.#isChangedOver()) return
     await this.#startServing()
     const isHalfWay = leaving !== null || (this.#pair.serving().slot === 'alternate' && !this.#pair.isDrained())
     if (isHalfWay) this.#operations.resume(leaving?.coturn ?? null, leaving?.until ?? this.#needs.nowSeconds())
+  }
+
+  /** A coturn that runs with another configuration has calls: one with the new configuration takes over from it. */
+  async #isChangedOver (): Promise<boolean> {
+    const serving = this.#pair.serving()
+    if (!await serving.runsAnother() || !await serving.takeOver(null)) return false
+    await serving.reconcile().catch(() => {})
+    // Without a call on it, it is simply started anew.
+    if (serving.count() === 0) {
+      serving.launcher.release()
+      return false
+    }
+    this.#operations.changeOver()
+    await this.#operations.begun()
+    return true
   }
 
   async stop (deadlineMs: number): Promise<void> {

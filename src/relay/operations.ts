@@ -96,6 +96,24 @@ export class Operations {
     })
   }
 
+  /** One with another configuration was found running: it is replaced as in an upgrade. Where the new one is not well it is ended all the same, and started with what is configured. */
+  changeOver (): void {
+    const { pair, nowSeconds, log, site } = this.#needs
+    const old = pair.serving()
+    this.#run({ kind: 'upgrade', phase: 'starting', since: nowSeconds(), deadline: null, detail: 'a coturn with another configuration runs, and is replaced', left: old.count(), cut: 0 }, async () => {
+      try {
+        await this.#hop({}, pair.image())
+      } catch (error) {
+        if (this.#isStopping) throw error
+        log.warn({ relay: site.id, reason: (error as Error).message }, 'no second coturn could take over; the one with the other configuration is ended')
+        await old.end(END_MS)
+        await pair.renew().start(PROOF_MS)
+        throw error
+      }
+      if (pair.serving().slot === 'alternate') await this.#hop({}, pair.image())
+    })
+  }
+
   /** Goes on with a drain, or a restart after one, of the coturn that serves. */
   resumeOut (kind: 'drain' | 'restart', until: number): void {
     const { pair, nowSeconds } = this.#needs
@@ -105,6 +123,11 @@ export class Operations {
       if (kind === 'drain') pair.setDrained(true)
       else await this.#backIntoService()
     })
+  }
+
+  /** Resolves when what was begun has started its coturn, or has failed to. */
+  async begun (): Promise<void> {
+    while (this.#current?.phase === 'starting' && !this.#isStopping) await wait(POLL_MS / 2, undefined, { ref: false })
   }
 
   /** Nothing more is begun, and what is under way breaks off; the next start goes on with it. */
@@ -238,7 +261,7 @@ export class Operations {
   async #handOver (old: Coturn, { handOverSeconds = this.#needs.site.config.relay.handOverSeconds }: OperationRequest): Promise<void> {
     this.#progress('handing-over', `nobody is sent to it any more; for ${handOverSeconds} s it takes those who were`)
     const endsAt = performance.now() + handOverSeconds * 1000
-    while (performance.now() < endsAt && isReady(old.status().state)) {
+    while (performance.now() < endsAt && !old.isGone()) {
       if (this.#isStopping) throw new TurnpikeError('shutting-down', 'the next start goes on with it')
       await wait(POLL_MS, undefined, { ref: false })
     }

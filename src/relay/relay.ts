@@ -150,7 +150,7 @@ class Pool implements Relay {
     // One that is down now is told the secrets when it is started.
     const up = this.#relays.filter(relay => (relay.site.config.relay.driver !== 'external' || relay.site.id === FIRST_RELAY) && relay.isHandedOut())
     if (up.length === 0) throw new TurnpikeError('relay-unproven', `no relay can be asked: ${this.health().reason}`)
-    await Promise.all(up.map(relay => relay.serving().proveSecret(secret)))
+    await Promise.all(up.map(relay => proveBy(relay, secret)))
   }
 
   takesAnyUserName (): boolean {
@@ -171,6 +171,17 @@ class Pool implements Relay {
   /** Those that we run. */
   #ours (): ManagedRelay[] {
     return this.#relays.filter(({ site }) => site.config.relay.driver !== 'external')
+  }
+}
+
+/** Where another coturn has taken over meanwhile, that one is asked. */
+async function proveBy (relay: ManagedRelay, secret: string): Promise<void> {
+  const asked = relay.serving()
+  try {
+    await asked.proveSecret(secret)
+  } catch (error) {
+    if (relay.serving() === asked) throw error
+    await relay.serving().proveSecret(secret)
   }
 }
 

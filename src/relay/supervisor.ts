@@ -23,6 +23,8 @@ export type Status = { state: RelayState, code: ErrorCode | null, reason: string
 type End = { event: Extract<RelayEvent, 'launch-failed' | 'exited' | 'hung' | 'unproven' | 'serves-strangers'>, code: ErrorCode, reason: string }
 
 const RESTART_DELAYS_MS = [0, 500, 1000, 2000, 4000, 8000, 16_000, 30_000] as const
+/** What kept it from being launched is hardly gone at once. */
+const LAUNCH_DELAY_MS = 500
 /** A relay that was well for so long has got over what ailed it. */
 const CALM_SECONDS = 60
 /** An open relay is not given many chances to be one. */
@@ -77,7 +79,7 @@ export class Supervisor {
     while (!this.#stopping) {
       const end = await this.#live()
       if (end === null || this.#stopping) return
-      const delayMs = end.event === 'serves-strangers' ? OPEN_DELAY_MS : this.#nextDelay()
+      const delayMs = end.event === 'serves-strangers' ? OPEN_DELAY_MS : Math.max(this.#nextDelay(), end.event === 'launch-failed' ? LAUNCH_DELAY_MS : 0)
       const { state, restarts } = this.#apply(end.event, end.code, end.reason)
       if (state === 'restarting') {
         this.#status = { ...this.#status, restarts: restarts + 1 }

@@ -4,18 +4,11 @@ import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from '
 import { expect, test } from 'vitest'
 import { loopbackSettings, startApp } from '../kit/app.ts'
 import { whenDone } from '../kit/cleanup.ts'
-import { run } from '../kit/command.ts'
+import { run, runHere, type Said } from '../kit/command.ts'
 import { freePorts, scratchDirectory, until } from '../kit/files.ts'
 import { allocated } from '../kit/turn.ts'
 
-type Said = { code: number, out: string, err: string }
-
-async function turnpike (env: Record<string, string>, ...args: string[]): Promise<Said> {
-  const { PATH = '', HOME = '' } = process.env
-  return await new Promise(resolve => {
-    execFile('node_modules/.bin/node', ['--disable-warning=ExperimentalWarning', 'src/main.ts', ...args], { env: { PATH, HOME, ...env }, encoding: 'utf8' }, (error, out, err) => resolve({ code: error === null ? 0 : Number(error.code), out, err }))
-  })
-}
+const turnpike = runHere
 
 async function serverEnv (): Promise<Record<string, string>> {
   const [httpPort] = await freePorts(1)

@@ -1,5 +1,7 @@
 /** The program as a person starts it: `npm start`, or `turnpike …`, in a process of its own. */
 import { spawn, type ChildProcess } from 'node:child_process'
+import { runCommand } from '../../src/cli/commands.ts'
+import { describeFailure, exitCodeOf } from '../../src/cli/failure.ts'
 import { until } from './files.ts'
 import { whenDone } from './cleanup.ts'
 
@@ -24,4 +26,29 @@ export function run (program: string, args: string[], env: Record<string, string
 /** What Ctrl-C does: the signal goes to everybody in the foreground. */
 export function signalGroup ({ pid }: ChildProcess, signal: NodeJS.Signals): void {
   if (pid !== undefined) process.kill(-pid, signal)
+}
+
+export type Said = { code: number, out: string, err: string }
+
+/** A command as it is typed, in this process: a second is saved for each. One at a time, because what it writes is caught. */
+export async function runHere (env: Record<string, string>, ...args: string[]): Promise<Said> {
+  const { PATH = '', HOME = '' } = process.env
+  const written = { out: '', err: '' }
+  const before = { env: process.env, out: process.stdout.write, err: process.stderr.write }
+  const into = (stream: 'out' | 'err') => ((text: string | Uint8Array) => {
+    written[stream] += typeof text === 'string' ? text : Buffer.from(text).toString('utf8')
+    return true
+  }) as typeof process.stdout.write
+  process.env = { PATH, HOME, ...env }
+  process.stdout.write = into('out')
+  process.stderr.write = into('err')
+  try {
+    return { code: await runCommand(args), ...written }
+  } catch (error) {
+    return { code: exitCodeOf(error), out: written.out, err: written.err + describeFailure(error) }
+  } finally {
+    process.env = before.env
+    process.stdout.write = before.out
+    process.stderr.write = before.err
+  }
 }

@@ -50,6 +50,10 @@ export function createDockerDriver (needs: DockerNeeds): Driver {
       await watch(found, adopted, events)
       return { adopted }
     },
+    runsAnother: async launch => {
+      const digest = await digestOf(docker, needs, launch)
+      return (await containersOf(docker, needs)).some(({ State, Labels }) => State === 'running' && Labels[LABELS.digest] !== digest)
+    },
     takeOver: async events => {
       const found = (await containersOf(docker, needs)).find(({ State }) => State === 'running')
       if (found === undefined) return null
@@ -140,10 +144,8 @@ async function printedBy (docker: Docker, { image, owner }: Pick<DockerNeeds, 'i
 }
 
 async function takeOverOrCreate (docker: Docker, needs: DockerNeeds, launch: Launch): Promise<{ found: Container, adopted: boolean }> {
-  const { Id: imageId } = await docker.getImage(needs.image).inspect()
+  const digest = await digestOf(docker, needs, launch)
   const users = await hostPathOf(docker, userDatabaseOf(needs.directory).directory)
-  // Without the certificate, which changes while coturn runs.
-  const digest = createHash('sha256').update(JSON.stringify([launch.conf, launch.listen, imageId, users])).digest('hex')
   const mine = await containersOf(docker, needs)
   const same = mine.find(({ State, Labels }) => State === 'running' && Labels[LABELS.digest] === digest)
   for (const { Id } of mine) {
@@ -161,6 +163,13 @@ async function takeOverOrCreate (docker: Docker, needs: DockerNeeds, launch: Lau
   await found.putArchive(await launchArchive(launch), { path: PATHS.directory })
   await found.start()
   return { found, adopted: false }
+}
+
+/** Without the certificate, which changes while coturn runs. */
+async function digestOf (docker: Docker, { image, directory }: DockerNeeds, { conf, listen }: Launch): Promise<string> {
+  const { Id: imageId } = await docker.getImage(image).inspect()
+  const users = await hostPathOf(docker, userDatabaseOf(directory).directory)
+  return createHash('sha256').update(JSON.stringify([conf, listen, imageId, users])).digest('hex')
 }
 
 async function containersOf (docker: Docker, { relay, owner }: Pick<DockerNeeds, 'relay' | 'owner'>): Promise<Docker.ContainerInfo[]> {

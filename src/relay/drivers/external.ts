@@ -6,6 +6,7 @@ export function createExternalDriver (): Driver {
     kind: 'external',
     prepare: async () => ({ version: null, certPath: '', keyPath: '', userDatabase: null, runAs: null }),
     start: async () => ({ adopted: true }),
+    runsAnother: async () => false,
     takeOver: async () => ({ userDatabase: null }),
     replaceTls: async () => {},
     drain: async () => {},

@@ -64,6 +64,11 @@ class ProcessDriver implements Driver {
     return { adopted }
   }
 
+  async runsAnother (launch: Launch): Promise<boolean> {
+    const found = findRunning(this.#paths)
+    return found !== null && found.digest !== digestOf(launch, this.#program)
+  }
+
   async takeOver (events: DriverEvents): Promise<Pick<Prepared, 'userDatabase'> | null> {
     const found = findRunning(this.#paths)
     if (found === null) return null
