@@ -9,6 +9,8 @@ import { renderSummary } from './summary.ts'
 /** Everything must be gone 3 s after Ctrl-C; the rest is for the process itself. */
 const STOP_DEADLINE_MS = 2500
 
+const LEFT_MS = 200
+
 export type UpOptions = { env: Readonly<Record<string, string | undefined>>, version: string, installRelay: boolean }
 
 /** Runs until SIGINT or SIGTERM; resolves to the exit code. */
@@ -36,6 +38,8 @@ export async function up ({ config }: Loaded, { env, version, installRelay }: Up
   }
   rmSync(controlFileOf(config.dataDir), { force: true })
   await stopApp(app, started)
+  // Whatever is still open (an image that is being pulled) is nobody's any more.
+  setTimeout(() => process.exit(0), LEFT_MS).unref()
   return 0
 }
 

@@ -48,7 +48,7 @@ export const ConfigSchema = Type.Object({
     sessionBytesPerSecond: Type.Integer({ minimum: 0, maximum: 4_294_967_295, default: 0, description: 'Most bytes per second of one allocation, each way; coturn drops what is beyond. 0: no limit.' }),
     capacityBytesPerSecond: Type.Integer({ minimum: 0, maximum: 1_000_000_000_000, default: 0, description: 'What the link of this machine carries, in bytes per second, both ways together: for alerts, `turnpike size`, and the choice between several relays. 0: not known.' }),
     secret: Type.Optional(Secret({ minLength: 16, description: 'static-auth-secret of a relay that is run elsewhere (driver external). Made by us for the other drivers.' })),
-    stunServers: Type.Array(Type.String({ minLength: 1, accepts: 'host-port' }), { default: ['stun.l.google.com:19302', 'stun.cloudflare.com:3478'], description: 'STUN servers that are asked for our public address, separated by commas; an empty value asks none.' }),
+    stunServers: Type.Array(Type.String({ minLength: 1, accepts: 'host-port' }), { default: ['stun.l.google.com:19302', 'stun.cloudflare.com:3478'], description: 'STUN servers that are asked for our public address, separated by commas; none asks nobody.' }),
     userQuota: Count(24, 10_000, 'Live allocations of one user at a time. One call commonly makes 2 to 6.'),
     probeSeconds: Type.Integer({ minimum: 1, maximum: 3600, default: 10, description: 'Seconds between two probes of a relay that is healthy.' }),
     addressCheckSeconds: Type.Integer({ minimum: 0, maximum: 86_400, default: 300, description: 'Seconds between two looks at our public address; one that has changed is taken over by an upgrade. 0: never.' }),

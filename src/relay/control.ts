@@ -79,11 +79,20 @@ class Connection {
 
   static async open ({ host, port, password }: ControlAddress): Promise<Connection> {
     const connection = new Connection(connect({ host, port }))
-    await connection.#until(text => text.includes('Enter password:'))
-    connection.#text = ''
-    connection.#socket.write(`${password}\n`)
-    await connection.#until(text => text.includes(PROMPT))
-    return connection
+    try {
+      return await connection.#logIn(password)
+    } catch (error) {
+      connection.close()
+      throw error
+    }
+  }
+
+  async #logIn (password: string): Promise<Connection> {
+    await this.#until(text => text.includes('Enter password:'))
+    this.#text = ''
+    this.#socket.write(`${password}\n`)
+    await this.#until(text => text.includes(PROMPT))
+    return this
   }
 
   private constructor (socket: Socket) {

@@ -1,5 +1,6 @@
 /** The two places of a relay: the coturn that serves, for a while a second one that is being drained, and the file that keeps which is which. */
 import { existsSync } from 'node:fs'
+import { setTimeout as wait } from 'node:timers/promises'
 import type { Log } from '../lifecycle.ts'
 import type { Coturn } from './coturn.ts'
 import { directoryOf, type RelaySite, type Slot } from './sites.ts'
@@ -7,6 +8,10 @@ import { readSlots, writeSlots, type Slots } from './slots-file.ts'
 
 type DriverKind = 'docker' | 'process'
 export type CoturnPairNeeds = { site: RelaySite, log: Log, /** `driver`: where it is to be the same as another one's. */ make: (slot: Slot, image: string, driver?: DriverKind) => Coturn }
+
+/** An engine that is busy for a moment, a disk that is full: the calls on it must not be lost for that. */
+const TRIES = 4
+const PAUSE_MS = 1000
 
 export class CoturnPair {
   readonly #needs: CoturnPairNeeds
@@ -108,18 +113,23 @@ export class CoturnPair {
     const { leaving } = this.#slots
     // Nothing was ever started there: nothing is asked, and no image pulled.
     if (!existsSync(directoryOf(this.#needs.site, this.#otherSlot()))) return null
-    const other = this.#needs.make(this.#otherSlot(), this.image())
-    try {
-      if (leaving !== null && await other.resumeDrain(leaving.version)) {
-        this.#leaving = other
-        return { coturn: other, until: leaving.until }
+    for (let tries = 1; ; tries++) {
+      const other = this.#needs.make(this.#otherSlot(), this.image())
+      try {
+        if (leaving !== null && await other.resumeDrain(leaving.version)) {
+          this.#leaving = other
+          return { coturn: other, until: leaving.until }
+        }
+        await other.launcher.sweep()
+        if (leaving !== null) this.#save({ leaving: null })
+        return null
+      } catch (error) {
+        const isLast = tries === TRIES
+        this.#needs.log[isLast && leaving !== null ? 'warn' : 'debug']({ relay: this.#needs.site.id, reason: (error as Error).message }, 'what became of a second coturn cannot be found out; the next start asks again')
+        if (isLast || leaving === null) return null
+        await wait(PAUSE_MS, undefined, { ref: false })
       }
-      await other.launcher.sweep()
-    } catch (error) {
-      this.#needs.log.debug({ relay: this.#needs.site.id, reason: (error as Error).message }, 'nothing is known of a second coturn')
     }
-    if (leaving !== null) this.#save({ leaving: null })
-    return null
   }
 
   #otherSlot (): Slot {

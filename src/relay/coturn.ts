@@ -8,27 +8,12 @@ import { Control } from './control.ts'
 import { Cutter } from './cutter.ts'
 import { Feed } from './feed.ts'
 import { feedHost, freePort, readFeedFile, writeFeedFile } from './feed-file.ts'
-import type { ClientTransport } from './feed-events.ts'
 import { Launcher } from './launcher.ts'
-import type { RelayNeeds } from './needs.ts'
+import type { CoturnNeeds } from './coturn-needs.ts'
 import { isProbeUser, probeOf, proveSecret } from './probe-target.ts'
 import { countProbes } from './relay-report.ts'
-import type { RelaySite, Slot } from './sites.ts'
+import type { Slot } from './sites.ts'
 import { Supervisor, type Status } from './supervisor.ts'
-
-export type CoturnNeeds = Omit<RelayNeeds, 'config'> & {
-  relay: string
-  slot: Slot
-  directory: string
-  config: RelaySite['config']
-  addressFile: string
-  tls: () => Pair | null
-  onStatus: (status: Status) => void
-  onCount: (transport: ClientTransport, change: number) => void
-  onProbing: () => void
-  /** It has begun to report, or has stopped. */
-  onFeed: () => void
-}
 
 const START_DEADLINE_MS = 10_000
 const TLS_WITHIN_MS = 3000
@@ -50,6 +35,9 @@ export class Coturn {
   /** Has it ended without being told to? One that is drained does, with its last call. */
   #isGone = false
   #isOpen = false
+  /** Was it told to end, or let go of? */
+  #isOver = false
+  #keepsWhatRuns = false
 
   constructor (needs: CoturnNeeds) {
     const { config, log, relay, slot, directory } = needs
@@ -71,19 +59,20 @@ export class Coturn {
   /** Begins; resolves when it is proved, has failed for the first time, or after the deadline (ms). Does not throw for a coturn that is not well. */
   async start (deadlineMs = START_DEADLINE_MS): Promise<void> {
     await this.#open()
+    // Ended before it was begun.
+    if (this.#isOver) return await this.close()
     await this.#supervisor.start(deadlineMs)
   }
 
-  /** Does one run here that an earlier process started with something else? */
+  /** Does one run here that an earlier process started with something else, and that we can command? */
   async runsAnother (): Promise<boolean> {
     await this.#open()
-    return await this.launcher.runsAnother().catch(() => false)
+    return !this.#kept.isNew && await this.launcher.runsAnother().catch(() => false)
   }
 
-  /** Takes that one over as it is: its calls go on, and it is neither probed nor started again. False where it has ended. */
-  async takeOver (version: string | null): Promise<boolean> {
-    await this.#open()
-    return await this.launcher.takeOver(version, () => { this.#isGone = true }).catch(() => false)
+  /** The start to come takes that one over as it is, with its calls; it is started with what is configured when it has ended. */
+  keepWhatRuns (): void {
+    this.#keepsWhatRuns = true
   }
 
   /** Has it ended without being told to? */
@@ -91,12 +80,18 @@ export class Coturn {
     return this.#isGone
   }
 
-  /** Takes over one that an earlier process was draining; false where it has ended. */
+  /** Takes over one that an earlier process was draining; false where it has ended. Throws where that cannot be found out. */
   async resumeDrain (version: string | null): Promise<boolean> {
-    const found = await this.takeOver(version)
-    if (!found) await this.close()
-    else await this.launcher.drain()
-    return found
+    try {
+      await this.#open()
+      if (await this.launcher.takeOver(version, () => { this.#isGone = true })) return true
+    } catch (error) {
+      this.launcher.release()
+      await this.close()
+      throw error
+    }
+    await this.close()
+    return false
   }
 
   /** Takes nothing new from now on, and is no longer probed or started again; whatever lives goes on. */
@@ -109,15 +104,21 @@ export class Coturn {
   async emptied (isOver: () => boolean): Promise<boolean> {
     for (;;) {
       // The table may not know yet what has just begun: before an empty one is believed, coturn is asked.
-      if (!this.#isGone && this.#allocations.count() === 0) await this.reconcile().catch(() => {})
-      if (this.#isGone || this.#allocations.count() === 0) return true
+      const isKnown = this.#isGone || (this.#allocations.count() === 0 && await this.hasTold())
+      if (this.#isGone || (isKnown && this.#allocations.count() === 0)) return true
       if (isOver()) return false
       await wait(100, undefined, { ref: false })
     }
   }
 
+  /** Asks coturn for its own list; false where it does not answer. */
+  async hasTold (): Promise<boolean> {
+    return await this.reconcile().then(() => true, () => false)
+  }
+
   /** Ends coturn, and what lives on it. */
   async end (deadlineMs: number): Promise<void> {
+    this.#isOver = true
     const endsAt = performance.now() + deadlineMs
     // A launch that is under way is waited for, because what it starts must be ended; one that takes long comes to nothing.
     await Promise.race([this.#supervisor.stop(), wait(deadlineMs / 2, undefined, { ref: false })])
@@ -138,6 +139,7 @@ export class Coturn {
 
   /** Lets go of coturn without ending it. */
   async release (): Promise<void> {
+    this.#isOver = true
     this.launcher.release()
     await this.#supervisor.stop()
     this.launcher.release()
@@ -201,8 +203,19 @@ export class Coturn {
     const port = await this.#feed.listen(this.#kept.port)
     this.launcher.setFeedPort(port)
     if (this.#controlAddress.port === 0) this.#controlAddress.port = await freePort(this.#controlAddress.host)
-    writeFeedFile(directory, { ...this.#kept, port, controlPort: this.#controlAddress.port })
+    const kept = { ...this.#kept, port, controlPort: this.#controlAddress.port }
+    // What stands there already needs no room on the disk.
+    if (kept.isNew || kept.port !== this.#kept.port || kept.controlPort !== this.#kept.controlPort) writeFeedFile(directory, kept)
     this.#cutter.start()
+  }
+
+  async #launch (onExit: (reason: TurnpikeError) => void): Promise<void> {
+    if (this.#keepsWhatRuns && !this.#isGone) {
+      this.launcher.release()
+      if (await this.launcher.takeOver(null, onExit)) return
+    }
+    this.#keepsWhatRuns = false
+    await this.launcher.launch(onExit)
   }
 
   async #end (deadlineMs: number): Promise<void> {
@@ -254,12 +267,14 @@ export class Coturn {
 
   #supervise ({ config, metrics, relay, nowSeconds, onStatus, onProbing, secrets }: CoturnNeeds): Supervisor {
     return new Supervisor({
-      launch: onExit => this.launcher.launch(reason => {
+      launch: onExit => this.#launch(reason => {
         this.#isGone = true
         onExit(reason)
       }),
-      end: deadlineMs => this.#end(deadlineMs),
-      mayRestart: () => config.relay.driver !== 'external',
+      // A launch that came to nothing has started nothing: what an earlier process left has calls.
+      end: async deadlineMs => { if (this.launcher.hasReachedStart()) await this.#end(deadlineMs) },
+      // One with another configuration may not be found by its probe, and has calls all the same.
+      mayRestart: () => config.relay.driver !== 'external' && !this.#keepsWhatRuns,
       probe: async isAbandoned => {
         onProbing()
         const [ours = ''] = secrets(this.launcher.takesAnyUserName())

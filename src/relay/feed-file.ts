@@ -5,20 +5,21 @@ import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { isLoopback } from './denied-peers.ts'
 import type { RelaySite } from './sites.ts'
 
-type Kept = { port: number, password: string, controlPort: number, controlPassword: string }
+/** `isNew`: nothing was kept, so that a coturn that runs can neither report to us nor be commanded. */
+type Kept = { isNew: boolean, port: number, password: string, controlPort: number, controlPassword: string }
 
 /** What an earlier start has kept, or new passwords and port 0. */
 export function readFeedFile (directory: string): Kept {
   try {
     const { port = 0, password = '', controlPort = 0, controlPassword = '' } = JSON.parse(readFileSync(pathOf(directory), 'utf8')) as Partial<Kept>
-    if (Number.isInteger(port) && Number.isInteger(controlPort) && password !== '' && controlPassword !== '') return { port, password, controlPort, controlPassword }
+    if (Number.isInteger(port) && Number.isInteger(controlPort) && password !== '' && controlPassword !== '') return { isNew: false, port, password, controlPort, controlPassword }
   } catch {
     // None yet, or one that cannot be read: coturn is started anew, with another password.
   }
-  return { port: 0, password: newPassword(), controlPort: 0, controlPassword: newPassword() }
+  return { isNew: true, port: 0, password: newPassword(), controlPort: 0, controlPassword: newPassword() }
 }
 
-export function writeFeedFile (directory: string, kept: Kept): void {
+export function writeFeedFile (directory: string, { isNew: _, ...kept }: Kept): void {
   mkdirSync(directory, { recursive: true, mode: 0o700 })
   // Whole or not at all: half a file would cost a running coturn its calls.
   const draft = `${pathOf(directory)}.new`

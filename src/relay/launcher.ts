@@ -3,7 +3,6 @@ import { createHash } from 'node:crypto'
 import { isIP } from 'node:net'
 import { resolve as resolvePath } from 'node:path'
 import { TurnpikeError } from '../protocol/errors.ts'
-import type { ControlAddress } from './control.ts'
 import type { Pair } from './certificates.ts'
 import { chooseDriver } from './choose-driver.ts'
 import { DRAINS_BY_SIGNAL, isAtLeast, parseVersion, TAKES_ANY_USER_NAME, warningsOf, type CoturnVersion } from './coturn-versions.ts'
@@ -11,32 +10,14 @@ import { forbiddenPeerFor } from './denied-peers.ts'
 import type { DoctorSubject } from './doctor/subject.ts'
 import type { Driver, Prepared } from './driver.ts'
 import { launchOf } from './launch.ts'
-import { readLogLine } from './log-lines.ts'
-import type { RelayNeeds } from './needs.ts'
-import { PROBE_USER, type ProbedRelay } from './probe-target.ts'
+import type { LauncherNeeds } from './launcher-needs.ts'
+import { logListener } from './log-listener.ts'
+import type { ProbedRelay } from './probe-target.ts'
 import { pidsConfiguredBy } from './drivers/process-table.ts'
 import { readAddresses, writeAddresses } from './address-file.ts'
 import { findAddresses, type Addresses } from './public-address.ts'
 import { UserDatabase } from './records.ts'
-import type { RelaySite } from './sites.ts'
 
-export type LauncherNeeds = Omit<RelayNeeds, 'config'> & {
-  config: RelaySite['config']
-  relay: string
-  /** Where the files of this coturn stand. */
-  directory: string
-  /** Where the addresses that were found are kept: nobody may be there to ask at the next start. */
-  addressFile: string
-  /** The certificate that is served, or null where none is. */
-  tls: () => Pair | null
-  feed: { host: string, port: number, password: string }
-  /** coturn's command line. */
-  control: ControlAddress
-  /** coturn runs: started, or taken over with what it has. */
-  onStarted: (adopted: boolean) => void
-}
-/** For each life of coturn: whoever can make it fail must not be able to fill our log. */
-const MOST_ERRORS_WARNED = 20
 type Chosen = { driver: Driver, why: string }
 
 export class Launcher {
@@ -52,6 +33,7 @@ export class Launcher {
   /** Is nothing new to be taken any more? */
   #isDraining = false
   #isWanted = false
+  #hasReachedStart = false
 
   constructor (needs: LauncherNeeds) {
     this.#needs = needs
@@ -64,8 +46,25 @@ export class Launcher {
 
   /** Starts or takes over coturn. Throws a TurnpikeError that says what is in the way. */
   async launch (onExit: (reason: TurnpikeError) => void): Promise<void> {
-    const { config, log } = this.#needs
+    const { config } = this.#needs
     this.#isWanted = true
+    this.#hasReachedStart = false
+    try {
+      await this.#launch(onExit)
+    } catch (error) {
+      // An engine that did not answer may answer the next time.
+      if (config.relay.driver === 'auto' && !this.#hasReachedStart) this.#chosen = null
+      throw error
+    }
+  }
+
+  /** Did the last launch come so far that something may have been started? Else what an earlier process left goes on. */
+  hasReachedStart (): boolean {
+    return this.#hasReachedStart
+  }
+
+  async #launch (onExit: (reason: TurnpikeError) => void): Promise<void> {
+    const { config, log } = this.#needs
     const { driver } = this.#chosen ??= await this.#choose()
     this.#addresses ??= await this.#find(driver)
     writeAddresses(this.#needs.addressFile, this.#addresses)
@@ -75,10 +74,14 @@ export class Launcher {
     this.#openUsers(this.#prepared)
     // All this may have taken long (an image was pulled): nothing is started that nobody will end.
     if (!this.#isWanted) throw new TurnpikeError('shutting-down', 'stopped before coturn was started')
-    const said = { rejected: '', errors: 0 }
+    const said = { rejected: '' }
+    this.#hasReachedStart = true
     const { adopted } = await driver.start(launch, {
       onExit: reason => onExit(said.rejected === '' ? reason : new TurnpikeError('relay-config-rejected', said.rejected)),
-      onLogLine: line => this.#tell(line, said, onExit),
+      onLogLine: this.#listener(text => {
+        said.rejected = text
+        onExit(new TurnpikeError('relay-config-rejected', text))
+      }),
     })
     this.#adopted = adopted
     this.#tls = launch.tls
@@ -90,14 +93,17 @@ export class Launcher {
   async runsAnother (): Promise<boolean> {
     const { driver } = this.#chosen ??= await this.#choose()
     const prepared = await driver.prepare()
-    return await driver.runsAnother(launchOf({ ...this.#needs, feed: { ...this.#needs.feed, port: this.#feedPort } }, prepared, await this.#find(driver)))
+    const addresses = this.#addresses ??= await this.#find(driver)
+    return await driver.runsAnother(launchOf({ ...this.#needs, feed: { ...this.#needs.feed, port: this.#feedPort } }, prepared, addresses))
   }
 
   /** Takes over the coturn that an earlier process of ours has left, whatever it was started with. False where there is none. `version`: where it is known. */
   async takeOver (version: string | null, onExit: (reason: TurnpikeError) => void): Promise<boolean> {
     const { driver } = this.#chosen ??= await this.#choose()
-    const found = await driver.takeOver({ onExit, onLogLine: line => this.#tell(line, { rejected: '', errors: 0 }, onExit) })
+    const found = await driver.takeOver({ onExit, onLogLine: this.#listener(() => {}) })
     if (found === null) return false
+    this.#isWanted = true
+    this.#hasReachedStart = true
     // What is here now may be newer than what runs.
     this.#prepared = { version, certPath: '', keyPath: '', runAs: null, ...found }
     this.#addresses = await this.#find(driver)
@@ -277,19 +283,9 @@ export class Launcher {
     return { listenIp: publicHost, publicIp: publicHost, listenIp6: null, publicIp6: null, publicHost, source: 'configured', isGuess: false, decisions: [`the relay ${publicHost} is run by somebody else, and only probed`] }
   }
 
-  /** coturn's own words: a rejected option ends it, because the option may be what keeps strangers out. */
-  #tell (line: string, said: { rejected: string, errors: number }, onExit: (reason: TurnpikeError) => void): void {
-    const { log, feed, relay, metrics } = this.#needs
-    const text = line.replaceAll(feed.password, '[secret]').trim()
-    if (text === '') return
-    const { level, refusal, isNotAsConfigured, isOfAClient } = readLogLine(text)
-    metrics.add('turnpike_relay_log_lines_total', { relay, level })
-    // The probe provokes refusals on purpose.
-    if (refusal !== null && !text.includes(PROBE_USER) && !text.includes(this.#forbiddenPeer())) metrics.add('turnpike_relay_refusals_total', { relay, cause: refusal })
-    const isWarned = level === 'error' && !isOfAClient && said.errors++ < MOST_ERRORS_WARNED
-    log[isWarned ? 'warn' : 'debug']({ relay }, `coturn: ${text}`)
-    if (!isNotAsConfigured || said.rejected !== '') return
-    said.rejected = text
-    onExit(new TurnpikeError('relay-config-rejected', text))
+  /** Reads coturn's log; `onRejected`: it goes on without a line of its configuration. */
+  #listener (onRejected: (text: string) => void): (line: string) => void {
+    const { feed } = this.#needs
+    return logListener({ ...this.#needs, password: feed.password, forbiddenPeer: () => this.#forbiddenPeer(), onRejected })
   }
 }

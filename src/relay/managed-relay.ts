@@ -1,4 +1,5 @@
 /** One relay as the rest of the house sees it: may clients be sent there, who relays through it, how it is. */
+import { setTimeout as wait } from 'node:timers/promises'
 import { TurnpikeError } from '../protocol/errors.ts'
 import type { Allocation } from './allocation.ts'
 import { AddressWatch } from './address-watch.ts'
@@ -17,6 +18,10 @@ import { directoryOf, inSlot, type RelaySite, type Slot } from './sites.ts'
 
 /** How long a relay that was ready is still handed out while it is started again: clients repeat for longer than that. */
 const HAND_OUT_SECONDS = 30
+/** One that was just taken over may not answer at once. */
+const LIST_TRIES = 4
+const LIST_PAUSE_MS = 300
+const END_MS = 3000
 const TRANSPORTS: readonly ClientTransport[] = ['udp', 'tcp', 'tls', 'dtls']
 
 export class ManagedRelay {
@@ -30,6 +35,7 @@ export class ManagedRelay {
   readonly #watchClock: () => void
   readonly #tellStatus: ReturnType<typeof statusReport>
   #life: 'never started' | 'starting' | 'running' = 'never started'
+  #isStopped = false
   /** Named in the metrics at present. */
   #shownAs: { region: string, driver: string, version: string } | null = null
 
@@ -66,35 +72,38 @@ export class ManagedRelay {
 
   /** Goes on where an earlier process was broken off. */
   async #takeUp (): Promise<void> {
-    const leaving = await this.#pair.tendOther()
-    const pending = this.#pair.pending()
-    if (pending !== null && await this.#pair.serving().resumeDrain(pending.version)) return this.#operations.resumeOut(pending.kind, pending.until)
+    const pair = this.#pair
+    const leaving = await pair.tendOther()
+    const pending = pair.pending()
+    if (this.#isStopped) return
+    if (pending !== null && await pair.serving().resumeDrain(pending.version)) return this.#operations.resumeOut(pending.kind, pending.until)
     // It has ended meanwhile, which is what was waited for.
-    if (pending !== null) this.#pair.setDrained(pending.kind === 'drain')
-    if (leaving === null && !this.#pair.isDrained() && await this.#isChangedOver()) return
-    await this.#startServing()
-    const isHalfWay = leaving !== null || (this.#pair.serving().slot === 'alternate' && !this.#pair.isDrained())
-    if (isHalfWay) this.#operations.resume(leaving?.coturn ?? null, leaving?.until ?? this.#needs.nowSeconds())
+    if (pending !== null) pair.setDrained(pending.kind === 'drain')
+    if (pair.isDrained() || this.#isStopped) return
+    const isAnother = await this.#keepsAnother()
+    if (this.#isStopped) return
+    await pair.serving().start()
+    if (leaving !== null || isAnother || pair.serving().slot === 'alternate') this.#operations.resume(leaving?.coturn ?? null, leaving?.until ?? this.#needs.nowSeconds(), isAnother)
   }
 
-  /** A coturn that runs with another configuration has calls: one with the new configuration takes over from it. */
-  async #isChangedOver (): Promise<boolean> {
+  /** A coturn that runs with another configuration and has calls serves on until one with the new configuration takes over; without calls it is simply started anew. */
+  async #keepsAnother (): Promise<boolean> {
     const serving = this.#pair.serving()
-    if (!await serving.runsAnother() || !await serving.takeOver(null)) return false
-    await serving.reconcile().catch(() => {})
-    // Without a call on it, it is simply started anew.
-    if (serving.count() === 0) {
-      serving.launcher.release()
-      return false
-    }
-    this.#operations.changeOver()
-    await this.#operations.begun()
-    return true
+    if (!await serving.runsAnother()) return false
+    serving.keepWhatRuns()
+    await serving.start()
+    for (let tries = 0; tries < LIST_TRIES && !await serving.hasTold(); tries++) await wait(LIST_PAUSE_MS, undefined, { ref: false })
+    // One that does not tell may have calls.
+    if (serving.count() > 0 || !await serving.hasTold()) return true
+    await serving.end(END_MS)
+    this.#pair.renew()
+    return false
   }
 
   async stop (deadlineMs: number): Promise<void> {
     this.#addressWatch.stop()
     const endsAt = performance.now() + deadlineMs
+    this.#isStopped = true
     this.#operations.halt()
     const keeps = this.site.config.relay.onStop === 'keep'
     await Promise.all(this.#pair.all().map(coturn => (keeps ? coturn.release() : coturn.end(deadlineMs))))
@@ -105,6 +114,7 @@ export class ManagedRelay {
 
   async release (): Promise<void> {
     this.#addressWatch.stop()
+    this.#isStopped = true
     this.#operations.halt()
     await Promise.all(this.#pair.all().map(coturn => coturn.release()))
   }

@@ -84,32 +84,19 @@ export class Operations {
     if (image !== undefined && driver !== 'docker') throw new TurnpikeError('invalid-request', `image is for the driver docker; ${site.id} is run as ${driver}`, { fields: [{ field: 'image', message: `must not be given where the driver is ${driver}` }] })
   }
 
-  /** Goes on with an upgrade that a restart of ours broke off: with the drain of the first coturn, or, where that has ended, with the way back to its ports. */
-  resume (leaving: Coturn | null, until: number): void {
+  /**
+   * Goes on with an upgrade that a restart of ours broke off: with the drain of the first coturn, and with the way back to its ports.
+   * `isAnother`: the one that serves has another configuration than it should have, and is replaced too.
+   */
+  resume (leaving: Coturn | null, until: number, isAnother: boolean): void {
     const { pair, nowSeconds } = this.#needs
-    this.#run({ kind: 'upgrade', phase: 'draining', since: nowSeconds(), deadline: until, detail: 'taken up again', left: leaving?.count() ?? 0, cut: 0 }, async () => {
+    const detail = isAnother ? 'a coturn with another configuration and calls runs, and is replaced' : 'taken up again'
+    this.#run({ kind: 'upgrade', phase: leaving === null ? 'starting' : 'draining', since: nowSeconds(), deadline: leaving === null ? null : until, detail, left: leaving?.count() ?? 0, cut: 0 }, async () => {
       if (leaving !== null) {
         await this.#empty(leaving, { drainSeconds: Math.max(0, until - nowSeconds()) })
         await this.#endLeaving(leaving)
       }
-      if (pair.serving().slot === 'alternate') await this.#hop({}, pair.image())
-    })
-  }
-
-  /** One with another configuration was found running: it is replaced as in an upgrade. Where the new one is not well it is ended all the same, and started with what is configured. */
-  changeOver (): void {
-    const { pair, nowSeconds, log, site } = this.#needs
-    const old = pair.serving()
-    this.#run({ kind: 'upgrade', phase: 'starting', since: nowSeconds(), deadline: null, detail: 'a coturn with another configuration runs, and is replaced', left: old.count(), cut: 0 }, async () => {
-      try {
-        await this.#hop({}, pair.image())
-      } catch (error) {
-        if (this.#isStopping) throw error
-        log.warn({ relay: site.id, reason: (error as Error).message }, 'no second coturn could take over; the one with the other configuration is ended')
-        await old.end(END_MS)
-        await pair.renew().start(PROOF_MS)
-        throw error
-      }
+      if (isAnother) await this.#hop({}, pair.image())
       if (pair.serving().slot === 'alternate') await this.#hop({}, pair.image())
     })
   }
@@ -123,11 +110,6 @@ export class Operations {
       if (kind === 'drain') pair.setDrained(true)
       else await this.#backIntoService()
     })
-  }
-
-  /** Resolves when what was begun has started its coturn, or has failed to. */
-  async begun (): Promise<void> {
-    while (this.#current?.phase === 'starting' && !this.#isStopping) await wait(POLL_MS / 2, undefined, { ref: false })
   }
 
   /** Nothing more is begun, and what is under way breaks off; the next start goes on with it. */

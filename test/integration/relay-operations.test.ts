@@ -186,7 +186,8 @@ test.each(DRIVERS)('coturn %s: where the configuration is another one at a start
   await until('it is seen', async () => (await one()).allocations === 1)
   await program.kill()
   program = await startProgram({ ...env, TURNPIKE_RELAY_USER_QUOTA: '31' })
-  expect(await one()).toMatchObject({ slot: 'alternate', state: 'healthy', handedOut: true, leaving: { allocations: 1 }, operation: { kind: 'upgrade' } })
+  await until('the second one serves', async () => (await one()).slot === 'alternate', 20_000)
+  expect(await one()).toMatchObject({ state: 'healthy', handedOut: true, leaving: { allocations: 1 }, operation: { kind: 'upgrade' } })
   // It is the same allocation still, on the coturn of before.
   expect(await client.createPermission('127.0.0.1')).toBeNull()
   await client.close()

@@ -13,10 +13,15 @@ const ANSWER_WITHIN_MS = 3000
 /** Its log is told from then on (Unix seconds): of a container that is taken over, what it said before was told before. Resolves to how to stop. */
 export async function watchContainer (container: Container, since: number, { onLine, onEnd }: ContainerEvents): Promise<() => void> {
   const watch = { isOver: false, log: await followLog(container, onLine, since) }
+  const stopped = new AbortController()
+  // One question for the whole watch: each that is not answered would keep the process alive.
+  const ended = container.wait({ abortSignal: stopped.signal }).catch(() => {})
+  let isAnswered = false
+  ended.then(() => { isAnswered = true }, () => {})
   const goOn = async (): Promise<void> => {
     for (;;) {
       // Where the engine goes away, the answer to `wait` never comes; the log at least is closed.
-      await Promise.race([watch.log.closed, container.wait().catch(() => {})])
+      await (isAnswered ? watch.log.closed : Promise.race([watch.log.closed, ended]))
       const lostAt = Date.now() / 1000
       let end = await endOf(container)
       while (end === undefined && !watch.isOver) {
@@ -25,7 +30,10 @@ export async function watchContainer (container: Container, since: number, { onL
       }
       if (watch.isOver) return
       watch.log.stop()
-      if (typeof end === 'string') return onEnd(end)
+      if (typeof end === 'string') {
+        stopped.abort()
+        return onEnd(end)
+      }
       await wait(PAUSE_MS, undefined, { ref: false })
       if (watch.isOver) return
       watch.log = await followLog(container, onLine, lostAt).catch(() => watch.log)
@@ -35,6 +43,7 @@ export async function watchContainer (container: Container, since: number, { onL
   goOn().catch(error => onEnd(`what became of the container of coturn is not known: ${(error as Error).message}`))
   return () => {
     watch.isOver = true
+    stopped.abort()
     watch.log.stop()
   }
 }
