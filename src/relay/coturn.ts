@@ -274,7 +274,7 @@ export class Coturn {
       // A launch that came to nothing has started nothing: what an earlier process left has calls.
       end: async deadlineMs => { if (this.launcher.hasReachedStart()) await this.#end(deadlineMs) },
       // One with another configuration may not be found by its probe, and has calls all the same.
-      mayRestart: () => config.relay.driver !== 'external' && !this.#keepsWhatRuns,
+      mayRestart: () => config.relay.driver !== 'external' && (!this.#keepsWhatRuns || this.#isGone),
       probe: async isAbandoned => {
         onProbing()
         const [ours = ''] = secrets(this.launcher.takesAnyUserName())

@@ -76,14 +76,27 @@ export class ManagedRelay {
     const leaving = await pair.tendOther()
     const pending = pair.pending()
     if (this.#isStopped) return
-    if (pending !== null && await pair.serving().resumeDrain(pending.version)) return this.#operations.resumeOut(pending.kind, pending.until)
-    // It has ended meanwhile, which is what was waited for.
-    if (pending !== null) pair.setDrained(pending.kind === 'drain')
+    if (pending !== null && await this.#goesOnWith(pending)) return
     if (pair.isDrained() || this.#isStopped) return
     const isAnother = await this.#keepsAnother()
     if (this.#isStopped) return
-    await pair.serving().start()
+    if (!isAnother) await pair.serving().start()
     if (leaving !== null || isAnother || pair.serving().slot === 'alternate') this.#operations.resume(leaving?.coturn ?? null, leaving?.until ?? this.#needs.nowSeconds(), isAnother)
+  }
+
+  /** With a drain, or a restart after one. False where its coturn has ended meanwhile, which is what was waited for. */
+  async #goesOnWith ({ kind, until, version }: NonNullable<ReturnType<CoturnPair['pending']>>): Promise<boolean> {
+    try {
+      if (await this.#pair.serving().resumeDrain(version)) {
+        this.#operations.resumeOut(kind, until)
+        return true
+      }
+    } catch (error) {
+      this.#needs.log.warn({ relay: this.site.id, reason: (error as Error).message }, 'what became of a coturn that was being drained cannot be found out; the next start asks again')
+      return true
+    }
+    this.#pair.setDrained(kind === 'drain')
+    return false
   }
 
   /** A coturn that runs with another configuration and has calls serves on until one with the new configuration takes over; without calls it is simply started anew. */

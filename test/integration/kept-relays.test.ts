@@ -1,5 +1,6 @@
 /** A coturn that an earlier process has left is kept for its calls, whatever goes wrong at the next start. */
 import { readFileSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
 import { beforeAll, expect, onTestFinished, test } from 'vitest'
 import { isRefusal, TurnClient } from '../../src/stun/turn-client.ts'
 import { loopbackSettings } from '../kit/app.ts'
@@ -49,6 +50,28 @@ test('a coturn with calls and another configuration, which does not answer for a
   await until('another one serves beside it', () => next.health().slot === 'alternate' && next.health().ready, 30_000)
   expect(await client.createPermission('127.0.0.1')).toBeNull()
   expect(next.health().leaving).toMatchObject({ allocations: 1 })
+  expect(next.health().restarts).toBe(0)
+})
+
+test('a kept coturn with another configuration that ends by itself is started with what is configured, and the table begins anew', async () => {
+  const first = await makeRelay()
+  await first.start()
+  await callOn(first)
+  const { pid } = JSON.parse(readFileSync(`${first.settings['TURNPIKE_DATA_DIR']}/relay/turnserver.json`, 'utf8')) as { pid: number }
+  await first.release()
+  // The other place is taken, so that nothing takes over.
+  const thief = createServer().listen(Number(first.settings['TURNPIKE_RELAY_ALTERNATE_PORT']), '127.0.0.1')
+  onTestFinished(() => { thief.close() })
+  const next = await makeRelay({ ...first.settings, TURNPIKE_RELAY_USER_QUOTA: '31' })
+  await next.start()
+  await until('the change has failed, and the old one serves on', () => next.health().operation?.phase === 'failed' && next.health().handedOut, 30_000)
+  await until('its call is listed', () => next.allocations().length === 1)
+  process.kill(pid, 'SIGKILL')
+  await until('it is started anew', () => next.health().restarts === 1 && next.health().state === 'healthy')
+  expect(next.allocations()).toEqual([])
+  const client = await callOn(next)
+  await until('a new call is listed', () => next.allocations().length === 1)
+  await client.close()
 })
 
 test('one whose passwords are lost is ended: it could neither be counted nor commanded', async () => {
