@@ -7,7 +7,6 @@ import { results } from './subjects.ts'
 
 const directory = mkdtempSync(`${tmpdir()}/turnpike-certificates-`)
 afterAll(() => rmSync(directory, { recursive: true }))
-const NOW = Math.floor(Date.now() / 1000)
 const DAY = 86_400
 const read = (name: string): string => readFileSync(`${directory}/${name}`, 'utf8')
 const openssl = (...args: string[]): void => { execFileSync('openssl', args, { cwd: directory, stdio: 'ignore' }) }
@@ -25,6 +24,8 @@ const root = make('root', 'Test root', 'basicConstraints=critical,CA:TRUE')
 const middle = make('middle', 'Test middle', 'basicConstraints=critical,CA:TRUE', 'root')
 const leaf = make('leaf', 'turn.example', 'subjectAltName=DNS:turn.example,IP:192.0.2.1', 'middle')
 const own = make('own', 'turn.example', 'subjectAltName=DNS:turn.example')
+// Not before the certificates begin.
+const NOW = Math.ceil(Date.now() / 1000)
 const GOOD = { cert: leaf.cert + middle.cert, key: leaf.key }
 const look = (tls: { cert: string, key: string } | null, { host = 'turn.example', now = NOW } = {}) => examineCertificate({ id: 'turnpike', host, tls }, now)
 const FINE = ['certificate-chain ok', 'certificate-name ok', 'certificate-expiry ok', 'certificate-key ok']
