@@ -186,11 +186,6 @@ export class Launcher {
     return { host, port: relay.port, tlsPort: this.#tlsPort(), address: this.#addresses?.publicIp ?? listenIp, peers: relay.peers }
   }
 
-  /** The addresses that this coturn was started with. */
-  addresses (): Addresses | null {
-    return this.#addresses
-  }
-
   #forbiddenPeer (): string {
     const { peers, address } = this.target()
     return forbiddenPeerFor(peers, address)

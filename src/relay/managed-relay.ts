@@ -206,7 +206,7 @@ export class ManagedRelay {
     return ended.reduce((sum, count) => sum + count, 0)
   }
 
-  /** Throws relay-busy or relay-not-ours. Goes on by itself; `health` tells how far. */
+  /** Throws relay-busy, relay-drained or relay-not-ours. Goes on by itself; `health` tells how far. */
   begin (kind: OperationKind, request: OperationRequest): Operation {
     if (this.#life === 'never started') throw new TurnpikeError('server-unreachable', 'no server runs on this data directory')
     if (this.#life === 'starting') throw new TurnpikeError('relay-busy', `${this.site.id} is being started`)

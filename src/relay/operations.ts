@@ -64,7 +64,7 @@ export class Operations {
     return this.isUnderWay() && this.#current?.kind !== 'upgrade'
   }
 
-  /** Begins, and goes on by itself. Throws relay-busy, relay-not-ours or invalid-request. */
+  /** Begins, and goes on by itself. Throws relay-busy, relay-drained, relay-not-ours or invalid-request. */
   begin (kind: OperationKind, request: OperationRequest): Operation {
     const { site, pair, log, nowSeconds } = this.#needs
     if (this.#isStopping) throw new TurnpikeError('shutting-down', 'no more is begun')
@@ -80,7 +80,7 @@ export class Operations {
   #requireUpgradable ({ image }: OperationRequest): void {
     const { site, pair } = this.#needs
     const { driver } = pair.serving().launcher.describe()
-    if (pair.isDrained()) throw new TurnpikeError('relay-busy', `${site.id} is drained; restart brings it back, with what is configured now`)
+    if (pair.isDrained()) throw new TurnpikeError('relay-drained', `${site.id} is drained; restart brings it back, with what is configured now`)
     if (image !== undefined && driver !== 'docker') throw new TurnpikeError('invalid-request', `image is for the driver docker; ${site.id} is run as ${driver}`, { fields: [{ field: 'image', message: `must not be given where the driver is ${driver}` }] })
   }
 

@@ -38,7 +38,7 @@ export type Relay = Part & {
   cut (allocations: readonly Allocation[], reason: string): Promise<number>
   /** Compares our tables with coturn's own now. Throws relay-control-lost. */
   reconcile (): Promise<void>
-  /** Begins what an operator asks of a relay; `healths` tells how far it is. Throws not-found, relay-busy, relay-not-ours. */
+  /** Begins what an operator asks of a relay; `healths` tells how far it is. Throws not-found, relay-busy, relay-drained, relay-not-ours. */
   begin (relay: string, kind: OperationKind, request: OperationRequest): Operation
   /** Has each coturn accept exactly the secrets that it is to accept now; no restart, and no live allocation notices. Throws data-dir-unwritable. */
   applySecrets (): void

@@ -163,7 +163,7 @@ test('a drained relay is not upgraded, and an image is for the driver docker: bo
   expect((await ask(app, 'upgrade', { image: 'coturn/coturn:1' })).body).toMatchObject({ status: 400, errors: [{ field: 'image' }] })
   await ask(app, 'drain', { handOverSeconds: 0 })
   await untilPhase(app, 'done', 'main')
-  expect((await ask(app, 'upgrade')).body).toMatchObject({ status: 409, code: 'relay-busy' })
+  expect((await ask(app, 'upgrade')).body).toMatchObject({ status: 503, code: 'relay-drained' })
 })
 
 test('a secret that is rotated while the new coturn is being started is known to it', async () => {

@@ -77,7 +77,7 @@ export function serveRelays (app: App, { access, relay }: RelaysNeeds): void {
     reply.header('cache-control', 'no-store').send(find(request.params.relay))
   })
   for (const kind of ['drain', 'restart', 'upgrade'] as const) {
-    const schema = { summary: `${kind.slice(0, 1).toUpperCase()}${kind.slice(1)} a relay`, description: `${DESCRIPTIONS[kind]} Goes on by itself: GET /v1/relays/{relay} tells how far. Asked for again while it goes on, with other drainSeconds: those count from now.`, tags, security, params, body: kind === 'upgrade' ? UpgradeRequest : Request, response: { 202: Answer, ...problems(WITH_BODY, 'not-found', 'relay-busy', 'relay-not-ours', 'store-unwritable') } }
+    const schema = { summary: `${kind.slice(0, 1).toUpperCase()}${kind.slice(1)} a relay`, description: `${DESCRIPTIONS[kind]} Goes on by itself: GET /v1/relays/{relay} tells how far. Asked for again while it goes on, with other drainSeconds: those count from now.`, tags, security, params, body: kind === 'upgrade' ? UpgradeRequest : Request, response: { 202: Answer, ...problems(WITH_BODY, 'not-found', 'relay-busy', 'relay-not-ours', 'store-unwritable', ...(kind === 'upgrade' ? ['relay-drained'] as const : [])) } }
     app.post(`/v1/relays/:relay/${kind}`, { config: { access: 'admin' }, schema }, (request, reply) => {
       const { id } = find(request.params.relay)
       audit(access, request, { action: `relay.${kind}`, project: null, target: id, detail: { ...request.body } })
