@@ -165,7 +165,7 @@ test('relays are listed, shown, drained, brought back and upgraded; allocations 
   expect(JSON.parse(await ok('allocations', 'top', '--json'))).toMatchObject({ total: 1 })
   expect((await at('allocations', 'cut')).err).toContain('needs an id, --user')
   expect((await at('allocations', 'cut', 'x', '--all')).code).toBe(64)
-  const upgraded = await at('relays', 'upgrade', 'turnpike', '--drain-seconds', '1', '--hand-over-seconds', '0', '--wait')
+  const upgraded = await at('relays', 'upgrade', 'turnpike', '--drain-seconds', '5', '--hand-over-seconds', '0', '--wait')
   expect([upgraded.code, upgraded.out]).toEqual([0, 'done: upgrade is done; 1 allocations were cut\n'])
   expect(upgraded.err).toMatch(/draining: it takes nothing new/)
   client.abandon()
