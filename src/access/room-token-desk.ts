@@ -7,7 +7,7 @@ import { DEEPEST_METADATA, isNestedDeeper } from '../protocol/frames.ts'
 import type { Store } from '../store/store.ts'
 import type { Projects } from './projects.ts'
 import { addRevokedToken, addSigningKey, findApiKey, forgetOldSigningKeys, forgetPastTokens, revokedTokens, signingKeys } from './records.ts'
-import { TOKEN_TTL, wrongFields, type RoomTokenRequest } from './room-token-requests.ts'
+import { capacityOf, TOKEN_TTL, wrongFields, type RoomTokenRequest } from './room-token-requests.ts'
 import { readRoomToken, signRoomToken, type Grant, type SigningKey } from './room-tokens.ts'
 
 export type IssuedToken = { token: string, tokenId: string, expiresAtSeconds: number }
@@ -38,7 +38,7 @@ export class RoomTokenDesk {
   /** Throws not-found, project-disabled, invalid-request or metadata-too-large. */
   issue (project: string, request: RoomTokenRequest, keyId: string | null): IssuedToken {
     const { projects, limits, metrics, nowSeconds } = this.#needs
-    const { room, peer, role = null, metadata = {}, ttlSeconds = TOKEN_TTL.fallback, capacity = limits.roomCapacity, takeover = false, permissions: { signal = true, update = true } = {} } = request
+    const { room, peer, role = null, metadata = {}, ttlSeconds = TOKEN_TTL.fallback, kind = 'mesh', takeover = false, permissions: { signal = true, update = true } = {} } = request
     if (!projects.require(project).settings.enabled) throw new TurnpikeError('project-disabled', `the project ${project} is switched off`)
     const wrong = wrongFields(request)
     if (isNestedDeeper(metadata, DEEPEST_METADATA)) wrong.push({ field: 'metadata', message: `must not be nested deeper than ${DEEPEST_METADATA}` })
@@ -46,7 +46,7 @@ export class RoomTokenDesk {
     if (Buffer.byteLength(JSON.stringify(metadata)) > limits.metadataBytes) throw new TurnpikeError('metadata-too-large', `metadata may have ${limits.metadataBytes} bytes as JSON`)
     const expiresAtSeconds = nowSeconds() + ttlSeconds
     const tokenId = randomBytes(9).toString('base64url')
-    const token = signRoomToken({ project, room, peer, role, metadata, kind: 'mesh', capacity, takeover, permissions: { signal, update }, keyId, tokenId, expiresAtSeconds }, this.#signing.newest(), nowSeconds())
+    const token = signRoomToken({ project, room, peer, role, metadata, kind, capacity: capacityOf(kind, request.capacity, limits), takeover, permissions: { signal, update }, keyId, tokenId, expiresAtSeconds }, this.#signing.newest(), nowSeconds())
     metrics.add('turnpike_room_tokens_issued_total', { project })
     return { token, tokenId, expiresAtSeconds }
   }

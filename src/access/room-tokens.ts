@@ -1,7 +1,7 @@
 /** Room tokens: JWTs (RFC 7519), HS256 and nothing else, that let one peer join one room. */
 import jwt from 'jsonwebtoken'
 import { isTurnpikeError, TurnpikeError } from '../protocol/errors.ts'
-import { isValidId, type Metadata, type RoomKind } from '../protocol/frames.ts'
+import { EVERYONE, isValidId, ROOM_KINDS, type Metadata, type RoomKind } from '../protocol/frames.ts'
 
 const ISSUER = 'turnpike'
 const AUDIENCE = 'turnpike:signal'
@@ -15,6 +15,7 @@ const LONGEST_TOKEN = 16_384
 export type Grant = {
   project: string
   room: string
+  /** '*' where the client says which peer it is. */
   peer: string
   role: string | null
   metadata: Metadata
@@ -64,8 +65,8 @@ export function readRoomToken (token: string, keys: readonly SigningKey[], nowSe
 /** A token that was signed by us and lacks what we write was signed by another version. */
 function grantOf (claims: unknown): Grant {
   const { project, room, peer, role, metadata, kind, capacity, takeover, permissions, key, jti, exp } = claims as Claims & { jti: string, exp: number }
-  const isWhole = typeof project === 'string' && typeof room === 'string' && isValidId(room) && typeof peer === 'string' && isValidId(peer) &&
-    kind === 'mesh' && typeof capacity === 'number' && typeof permissions === 'object' && permissions !== null && typeof metadata === 'object' && metadata !== null && typeof exp === 'number' && typeof jti === 'string'
+  const isWhole = typeof project === 'string' && typeof room === 'string' && isValidId(room) && typeof peer === 'string' && (peer === EVERYONE || isValidId(peer)) &&
+    ROOM_KINDS.includes(kind) && typeof capacity === 'number' && typeof permissions === 'object' && permissions !== null && typeof metadata === 'object' && metadata !== null && typeof exp === 'number' && typeof jti === 'string'
   if (!isWhole) throw new TurnpikeError('token-invalid', 'it lacks what this version needs')
   return { project, room, peer, role: role ?? null, metadata, kind, capacity, takeover, permissions, keyId: key ?? null, tokenId: jti, expiresAtSeconds: exp }
 }

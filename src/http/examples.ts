@@ -17,6 +17,7 @@ const SETTINGS = {
   publishableKeys: false,
   forms: ['turn-rest'],
   dialects: [],
+  anonymousDialects: false,
   quotas: { allocationsPerUser: 8, allocations: null, bytesPerDay: null, bytesPerMonth: 100_000_000_000, credentialsPerMinute: null, requestsPerMinute: null, peers: null, rooms: null },
   quotaAction: 'disable',
   webhook: 'https://shop.example/hooks/turnpike',

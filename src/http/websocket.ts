@@ -1,37 +1,37 @@
 /** GET /v1/signal: checks the token before the upgrade, so that a refusal is an HTTP status, then hands the WebSocket to signaling (RFC 6455). */
 import websocket from '@fastify/websocket'
 import type { ServerResponse } from 'node:http'
-import type { Socket as TcpSocket } from 'node:net'
 import type { FastifyRequest } from 'fastify'
 import type { WebSocket } from 'ws'
-import type { Access, Grant } from '../access/access.ts'
-import { TurnpikeError } from '../protocol/errors.ts'
-import { SUBPROTOCOL, TOKEN_PREFIX } from '../protocol/frames.ts'
-import type { Signaling, Socket, SocketEvents } from '../signaling/signaling.ts'
+import type { Grant } from '../access/access.ts'
+import { isTurnpikeError, TurnpikeError } from '../protocol/errors.ts'
+import { RESUME_PREFIX, SUBPROTOCOL, TOKEN_PREFIX } from '../protocol/frames.ts'
+import type { Signaling } from '../signaling/signaling.ts'
 import type { App } from './app-type.ts'
+import { grantFor, type JoiningNeeds } from './joining.ts'
+import { listen, WsSocket } from './ws-socket.ts'
 
-export type SignalSocketNeeds = {
-  access: Pick<Access, 'checkRoomToken' | 'projects'>
-  signaling: Pick<Signaling, 'admit' | 'attach'>
-  allowedOrigins: readonly string[]
-  /** Longest frame, in bytes. */
-  messageBytes: number
-}
-const CLOSED_ABNORMALLY = 1006
-const SEND_OPTIONS = { compress: false, binary: false }
+export type SignalSocketNeeds = JoiningNeeds & { signaling: Pick<Signaling, 'admit' | 'attach' | 'resume' | 'requireSession'> }
+
+/** How a socket is to begin: in a room, or where another one ended. */
+type Beginning = { grant: Grant, ack: number | null } | { resume: string, ack: number }
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** What the room token allows, and the answer that an upgrade leaves unused; set on the signaling socket. */
-    joining: { grant: Grant, answer: ServerResponse } | null
+    /** How the socket begins, and the answer that an upgrade leaves unused; set on signaling sockets. */
+    joining: { beginning: Beginning, answer: ServerResponse } | null
   }
 }
 
-export async function signalSocket (app: App, { access, signaling, allowedOrigins, messageBytes }: SignalSocketNeeds): Promise<void> {
+/** Makes ready for signaling sockets of every protocol. */
+export async function acceptWebSockets (app: App, messageBytes: number): Promise<void> {
   const offersUs = (protocols: Set<string>): string | false => (protocols.has(SUBPROTOCOL) ? SUBPROTOCOL : false)
   // signaling.stop ends the sockets, with a reason; the plugin would end them without one.
   await app.register(websocket, { options: { maxPayload: messageBytes, perMessageDeflate: false, handleProtocols: offersUs }, preClose: done => done() })
   app.decorateRequest('joining', null)
+}
+
+export function signalSocket (app: App, needs: SignalSocketNeeds): void {
   app.route({
     method: 'GET',
     url: '/v1/signal',
@@ -39,119 +39,56 @@ export async function signalSocket (app: App, { access, signaling, allowedOrigin
     schema: { summary: 'The signaling socket (WebSocket)', description: 'See docs/signaling.md.', tags: ['Rooms'], security: [] },
     preValidation: async (request, reply) => {
       if (!request.ws) throw new TurnpikeError('upgrade-required', 'the request is no WebSocket upgrade')
-      requireOrigin(request.headers.origin, allowedOrigins, 'the allowed origins')
-      const grant = access.checkRoomToken(tokenOf(request))
-      const ofProject = access.projects.get(grant.project)?.settings.origins ?? []
-      if (ofProject.length > 0) requireOrigin(request.headers.origin, ofProject, 'the origins of the project')
-      const { room } = request.query as { room?: string }
-      if (room !== undefined && room !== grant.room) throw new TurnpikeError('room-mismatch', 'the room in the address is not the one in the token')
-      signaling.admit(grant, request.ip)
-      request.joining = { grant, answer: reply.raw }
+      request.joining = { beginning: beginningOf(request, needs), answer: reply.raw }
     },
     handler: async () => { throw new TurnpikeError('upgrade-required', 'the request is no WebSocket upgrade') },
-    wsHandler: (socket, request) => attach(socket, request, signaling),
+    wsHandler: (socket, request) => begin(socket, request, needs.signaling),
   })
 }
 
-function attach (ws: WebSocket, request: FastifyRequest, signaling: Pick<Signaling, 'attach'>): void {
+/** Throws what the connection is refused with. */
+function beginningOf (request: FastifyRequest, needs: SignalSocketNeeds): Beginning {
+  const { token, resume } = offered(request)
+  const { room, peer, ack } = request.query as { room?: string, peer?: string, ack?: string }
+  const acknowledged = ack === undefined ? null : Number(ack)
+  if (acknowledged !== null && (!Number.isSafeInteger(acknowledged) || acknowledged < 0)) throw new TurnpikeError('invalid-request', 'ack must be an integer from 0', { fields: [{ field: 'ack', message: 'must be an integer from 0' }] })
+  if (resume !== undefined) {
+    try {
+      needs.signaling.requireSession(resume)
+      return { resume, ack: acknowledged ?? 0 }
+    } catch (error) {
+      // Whoever has a token too joins anew.
+      if (!isTurnpikeError(error) || error.code !== 'session-unknown' || token === undefined) throw error
+    }
+  }
+  const grant = grantFor({ token, room, peer }, request, needs)
+  needs.signaling.admit(grant, request.ip)
+  return { grant, ack: acknowledged }
+}
+
+function begin (ws: WebSocket, request: FastifyRequest, signaling: SignalSocketNeeds['signaling']): void {
   const { joining, ip } = request
   if (joining === null) return ws.terminate()
+  const socket = takeOver(ws, request, joining.answer)
+  const { beginning } = joining
+  const events = 'resume' in beginning
+    ? signaling.resume(socket, beginning.resume, beginning.ack, ip)
+    : signaling.attach(socket, beginning.grant, ip, { spoken: 'native', ack: beginning.ack })
+  listen(ws, events)
+}
+
+/** A WebSocket whose request has done its work: the TCP socket would hold on to the answer, and the plugin's listener to the request with its headers and its token, 9 kB for as long as the peer is there. */
+export function takeOver (ws: WebSocket, request: FastifyRequest, answer: ServerResponse): WsSocket {
   const tcp = request.raw.socket
-  // The TCP socket holds on to the answer, and the plugin's listener to the request with its headers and its token: 9 kB for as long as
-  // the peer is there. Both have done their work.
-  joining.answer.detachSocket(tcp)
+  answer.detachSocket(tcp)
   ws.removeAllListeners('error')
-  listen(ws, signaling.attach(new WsSocket(ws, tcp), joining.grant, ip))
+  return new WsSocket(ws, tcp)
 }
 
-/** Where a WebSocket keeps what its events are handed to: listeners that all sockets share cost a peer nothing. */
-const EVENTS = Symbol('events')
-/** The close code of a frame that ws itself refused; its 'close' event does not tell it. */
-const REFUSED_WITH = Symbol('refused with')
-const REFUSALS: Readonly<Record<string, number>> = { WS_ERR_UNSUPPORTED_MESSAGE_LENGTH: 1009, WS_ERR_INVALID_UTF8: 1007 }
-type Attached = WebSocket & { [EVENTS]: SocketEvents, [REFUSED_WITH]?: number | undefined }
-
-function listen (ws: WebSocket, events: SocketEvents): void {
-  Object.assign(ws, { [EVENTS]: events })
-  ws.on('message', onMessage as (this: WebSocket) => void)
-  ws.on('pong', onPong as (this: WebSocket) => void)
-  ws.on('close', onClose as (this: WebSocket) => void)
-  ws.on('error', onError as (this: WebSocket) => void)
-}
-
-function onMessage (this: Attached, data: Buffer, isBinary: boolean): void {
-  this[EVENTS].onMessage(data, isBinary)
-}
-
-function onPong (this: Attached): void {
-  this[EVENTS].onPong()
-}
-
-function onClose (this: Attached, code: number): void {
-  this[EVENTS].onClose(this[REFUSED_WITH] ?? code)
-}
-
-/** 'close' follows, when ws has told the other side. */
-function onError (this: Attached, { code = '' }: NodeJS.ErrnoException): void {
-  this[REFUSED_WITH] = REFUSALS[code]
-}
-
-class WsSocket implements Socket {
-  readonly #ws: WebSocket
-  readonly #tcp: TcpSocket
-
-  constructor (ws: WebSocket, tcp: TcpSocket) {
-    this.#ws = ws
-    this.#tcp = tcp
-  }
-
-  send (text: string): void {
-    if (this.#ws.readyState !== this.#ws.OPEN) return
-    cork(this.#tcp)
-    this.#ws.send(text, SEND_OPTIONS)
-  }
-
-  close (code: number, reason: string): void {
-    this.#ws.close(code === CLOSED_ABNORMALLY ? 1011 : code, reason)
-  }
-
-  terminate (): void {
-    this.#ws.terminate()
-  }
-
-  ping (): void {
-    if (this.#ws.readyState === this.#ws.OPEN) this.#ws.ping()
-  }
-
-  bufferedBytes (): number {
-    return this.#ws.bufferedAmount
-  }
-}
-
-/** Sockets that were written to in this turn of the event loop; what they are sent leaves in one system call each. */
-const corked: TcpSocket[] = []
-
-function cork (tcp: TcpSocket): void {
-  if (tcp.writableCorked > 0) return
-  tcp.cork()
-  if (corked.push(tcp) === 1) setImmediate(uncorkAll)
-}
-
-function uncorkAll (): void {
-  for (const tcp of corked.splice(0)) tcp.uncork()
-}
-
-/** No Origin: not a browser, and nothing to protect from another site's pages. */
-function requireOrigin (origin: string | undefined, allowed: readonly string[], where: string): void {
-  if (origin === undefined || allowed.includes('*') || allowed.includes(origin)) return
-  throw new TurnpikeError('origin-not-allowed', `${origin.slice(0, 200)} is not among ${where}`)
-}
-
-function tokenOf (request: FastifyRequest): string {
-  const offered = (request.headers['sec-websocket-protocol'] ?? '').split(',').map(protocol => protocol.trim())
-  const inProtocol = offered.find(protocol => protocol.startsWith(TOKEN_PREFIX))?.slice(TOKEN_PREFIX.length)
-  const { token } = request.query as { token?: string }
-  const found = inProtocol ?? token
-  if (found === undefined || found === '') throw new TurnpikeError('token-missing', `there is neither a subprotocol ${TOKEN_PREFIX}… nor ?token=`)
-  return found
+function offered (request: FastifyRequest): { token: string | undefined, resume: string | undefined } {
+  const protocols = (request.headers['sec-websocket-protocol'] ?? '').split(',').map(protocol => protocol.trim())
+  const after = (prefix: string): string | undefined => protocols.find(protocol => protocol.startsWith(prefix))?.slice(prefix.length)
+  const query = request.query as { token?: string, resume?: string }
+  const nonEmpty = (text: string | undefined): string | undefined => (text === '' ? undefined : text)
+  return { token: nonEmpty(after(TOKEN_PREFIX) ?? query.token), resume: nonEmpty(after(RESUME_PREFIX) ?? query.resume) }
 }

@@ -83,10 +83,13 @@ export const ERRORS = {
   'store-damaged': { status: 503, exit: 74, retry: 'never', title: 'The database is damaged or newer than this program', cure: 'Restore a backup, or run the version that wrote it.' },
 
   // Rooms: joining
+  'session-unknown': { status: 404, retry: 'never', title: 'There is no such session to resume', cure: 'Join with a room token; what was not acknowledged is lost.' },
+  'dialect-off': { status: 403, retry: 'never', title: 'The project does not answer this signaling protocol', cure: 'Add it to the dialects of the project.' },
   'token-missing': { status: 401, retry: 'never', title: 'No room token was presented', cure: 'Offer the subprotocols turnpike.v1 and turnpike.token.<token>.' },
   'token-invalid': { status: 401, retry: 'never', title: 'The room token is not valid', cure: 'Ask your server for a new token.' },
   'token-expired': { status: 401, close: 4010, retry: 'never', title: 'The room token has expired', cure: 'Ask your server for a new token.' },
   'room-mismatch': { status: 403, retry: 'never', title: 'The token is for another room', cure: 'Join the room that the token names.' },
+  'peer-mismatch': { status: 403, retry: 'never', title: 'The token is for another peer', cure: 'Join as the peer that the token names.' },
   'origin-not-allowed': { status: 403, retry: 'never', title: 'This web origin may not connect', cure: 'Add it to the origins of the project, or, for signaling, to TURNPIKE_HTTP_ALLOWED_ORIGINS; detail says to which.' },
   'peer-id-taken': { status: 409, retry: 'backoff', title: 'A peer with this id is in the room', cure: 'Use another peer id, or a token with takeover.' },
   'room-mode-conflict': { status: 409, retry: 'never', title: 'The room exists with another kind or capacity', cure: 'Ask for tokens of one room with the same kind and capacity.' },
@@ -94,7 +97,6 @@ export const ERRORS = {
   'too-many-sockets': { status: 429, retry: 'backoff', title: 'Too many sockets from this address', cure: 'Close some, or raise TURNPIKE_SIGNALING_SOCKETS_PER_ADDRESS.' },
   'too-many-rooms': { status: 503, retry: 'backoff', title: 'The project has too many rooms', cure: 'Wait until rooms empty, or raise TURNPIKE_SIGNALING_ROOMS_PER_PROJECT.' },
   'too-many-peers': { status: 503, retry: 'backoff', title: 'The project has too many peers', cure: 'Wait until peers leave, or raise TURNPIKE_SIGNALING_PEERS_PER_PROJECT.' },
-  'not-available-yet': { status: 400, retry: 'never', title: 'This part of the protocol is not served yet', cure: 'See docs/signaling.md for what this version serves.' },
 
   // Rooms: frames
   'frame-not-json': { status: 400, close: 4008, retry: 'never', title: 'The frame is not a JSON object', cure: 'Send one JSON object in each text frame.' },
@@ -104,10 +106,17 @@ export const ERRORS = {
   'frame-too-large': { status: 413, close: 1009, retry: 'never', title: 'The frame is too large', cure: 'Send less; the limit is in message.' },
   'metadata-too-large': { status: 413, retry: 'never', title: 'The metadata is too large', cure: 'Send less; the limit is in message.' },
   'peer-unavailable': { status: 404, retry: 'backoff', title: 'That peer is not in the room', cure: 'Wait for peer-joined, then send again.' },
+  'signal-undelivered': { status: 410, retry: 'backoff', title: 'The peer was gone before it had acknowledged this', cure: 'Wait for peer-joined, then send again; the peer may have seen it.' },
+  'dialect-mismatch': { status: 409, retry: 'never', title: 'The peer speaks another protocol, which has no words for this', cure: 'Send it {"description": …} or {"candidate": …}, which every dialect but PeerJS knows.' },
   'not-permitted': { status: 403, retry: 'never', title: 'The token does not permit this', cure: 'Ask for a token with the permission.' },
   'rate-limited': { status: 429, retry: 'backoff', title: 'Too many frames', cure: 'Send fewer frames a second; the frame named in ref was not delivered.' },
   flooding: { status: 429, close: 4129, retry: 'backoff', title: 'Frames came too fast for too long', cure: 'Wait, connect again, send fewer frames a second.' },
   'too-slow': { status: 503, close: 4108, retry: 'backoff', title: 'The socket did not read what was sent to it', cure: 'Connect again and read faster.' },
+  unacknowledged: { status: 503, close: 4109, retry: 'backoff', title: 'Too much was sent to this peer that it did not acknowledge', cure: 'Join again, and acknowledge what you process.' },
+  'server-full': { status: 503, close: 4100, retry: 'backoff', title: 'The memory for what waits to be delivered is used up', cure: 'Try again later, read faster, or raise TURNPIKE_SIGNALING_WAITING_BYTES.' },
+  kicked: { status: 403, close: 4003, retry: 'never', title: 'The peer was sent out of the room', cure: 'Ask your server for a new token, if it still wants you in.' },
+  'room-closed': { status: 410, close: 4004, retry: 'never', title: 'The room was closed', cure: 'Ask your server for a token of another room.' },
+  draining: { status: 503, close: 4200, retry: 'now', title: 'The server is about to restart', cure: 'Connect again and resume.' },
   replaced: { status: 409, close: 4001, retry: 'never', title: 'A newer connection took this peer over', cure: 'Use the newer connection.' },
   'heartbeat-lost': { status: 408, close: 4100, retry: 'backoff', title: 'The socket did not answer pings', cure: 'Connect again.' },
 } as const satisfies Record<string, ErrorEntry>

@@ -8,6 +8,8 @@ import type { ErrorCode } from './errors.ts'
 export const SUBPROTOCOL = 'turnpike.v1'
 /** A room token travels as a second offered subprotocol with this prefix: browsers cannot set headers on a WebSocket. */
 export const TOKEN_PREFIX = 'turnpike.token.'
+/** And the secret of a session that is to go on as another. Where both are offered, the token serves when the session is gone. */
+export const RESUME_PREFIX = 'turnpike.resume.'
 
 /** An RTCIceServer as browsers take it (W3C WebRTC §4.2.4). */
 export type IceServer = { urls: string[], username?: string, credential?: string }
@@ -16,15 +18,24 @@ export type Metadata = Record<string, unknown>
 export type PeerInfo = { id: string, role: string | null, metadata: Metadata }
 /** A peer as another peer sees it; `polite` says whether the *reader* of this frame yields in a glare (perfect negotiation, W3C WebRTC §10.7). */
 export type PeerView = PeerInfo & { polite: boolean }
-export const ROOM_KINDS = ['mesh'] as const
+/**
+ * mesh: everybody sees and may signal everybody. pair: a mesh of two at most. topic: publishers and subscribers, each of whom
+ * sees and may signal the others' kind alone.
+ */
+export const ROOM_KINDS = ['mesh', 'pair', 'topic'] as const
 export type RoomKind = typeof ROOM_KINDS[number]
+/** The roles of a topic room. */
+export const TOPIC_ROLES = ['publisher', 'subscriber'] as const
+export type TopicRole = typeof TOPIC_ROLES[number]
 
 export type Welcome = {
   type: 'welcome'
-  /** Names this connection in logs; not a secret. */
+  /** Names this session in logs; not a secret. */
   session: string
+  /** Brings this session back over another socket (RESUME_PREFIX, ?resume=); each serves once. */
+  resume: string
   self: PeerInfo
-  room: { id: string, capacity: number, kind: RoomKind }
+  room: { id: string, capacity: number, kind: RoomKind, metadata: Metadata }
   peers: PeerView[]
   iceServers: IceServer[]
   /** Unix seconds; `null` where no relay is ready: an `ice-servers` frame follows when one is. */
@@ -33,22 +44,38 @@ export type Welcome = {
   heartbeat: number
   /** Seconds a lost socket keeps its place in the room. */
   grace: number
+  /** Is this the session that `resume` named? Then what it had not acknowledged follows. */
   resumed: boolean
+  /** The last `cid` that was taken, or null: what has a greater one is to be sent again. */
+  accepted: number | null
+  /** As in the frame `delivered`. */
+  delivered: number | null
 }
 
-/** Frames that carry `seq` are numbered from 1 in each session, without gaps. */
+export type PeerLeft = { id: string, reason: LeaveReason }
+
+/** Frames that carry `seq` are numbered from 1 in each session, without gaps, and are kept until they are acknowledged. */
 export type ServerFrame =
   | Welcome
   | { type: 'signal', seq: number, from: string, data: unknown }
+  /** What the application's server said (POST /v1/rooms/{room}/messages). */
+  | { type: 'message', seq: number, data: unknown }
   | { type: 'peer-joined', seq: number, peer: PeerView }
-  | { type: 'peer-left', seq: number, id: string, reason: LeaveReason }
+  | { type: 'peer-left', seq: number } & PeerLeft
   | { type: 'peer-updated', seq: number, peer: PeerView }
+  /** Many changes at once, in place of a frame for each: first who left, then who joined, then who has other metadata. */
+  | { type: 'presence', seq: number, left: PeerLeft[], joined: PeerView[], updated: PeerView[] }
   | { type: 'ice-servers', seq: number, iceServers: IceServer[], iceExpiresAt: number }
   | { type: 'accepted', ref: number }
-  | { type: 'error', ref: number | null, code: ErrorCode, message: string }
+  /** Everything up to this `cid` has been acknowledged by whom it was for, or was answered by an error. For clients that acknowledge too. */
+  | { type: 'delivered', cid: number }
+  /** `seq` where it answers a frame with a `cid`: such an error is not lost with a socket. */
+  | { type: 'error', seq?: number, ref: number | null, code: ErrorCode, message: string }
   | { type: 'draining', reconnect: 'now' | 'backoff', deadline: number }
 
-export type LeaveReason = 'left' | 'lost' | 'replaced' | 'kicked'
+/** closed: the room was closed. */
+export const LEAVE_REASONS = ['left', 'lost', 'replaced', 'kicked', 'closed'] as const
+export type LeaveReason = typeof LEAVE_REASONS[number]
 
 export type ClientFrame =
   | { type: 'signal', cid?: number, to: string, data: unknown, ack?: number }
@@ -56,7 +83,7 @@ export type ClientFrame =
   | { type: 'update', cid?: number, metadata: Metadata, ack?: number }
   | { type: 'leave', ack?: number }
 
-/** `to` of a signal that goes to every peer the sender may talk to. */
+/** `to` of a signal that goes to every peer the sender may talk to; and the peer of a token that leaves it to the client which peer it is. */
 export const EVERYONE = '*'
 
 /** Room and peer ids: 1–128 characters, opaque to the server; no control characters, no `/`, and not `*`, which addresses everyone. */

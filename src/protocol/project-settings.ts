@@ -14,6 +14,9 @@ export type Scope = typeof SCOPES[number]
 /** The APIs of others that are answered too. */
 export const FORMS = ['turn-rest', 'stunner', 'twilio', 'cloudflare', 'metered', 'matrix', 'whip'] as const
 export type FormName = typeof FORMS[number]
+/** Signaling protocols of others that are answered where a project says so; what each is: docs/dialects.md. */
+export const DIALECTS = ['peerjs', 'libdatachannel', 'ayame', 'grpc'] as const
+export type DialectName = typeof DIALECTS[number]
 export const TRANSPORTS = ['udp', 'tcp', 'tls'] as const
 export type IceTransport = typeof TRANSPORTS[number]
 
@@ -37,7 +40,8 @@ const FIELDS = {
   origins: Type.Array(Type.String({ minLength: 1, maxLength: 256, pattern: '^https?://[A-Za-z0-9.\\[\\]:-]+$' }), { maxItems: 100, uniqueItems: true, description: 'Web origins, such as https://app.example. Publishable keys work from these only; where there are any, browsers open signaling sockets from these only.' }),
   publishableKeys: Type.Boolean({ description: 'May this project have keys that stand in web pages? They issue credentials to pages of the origins above, 10 a minute for each address, and nothing else.' }),
   forms: some(FORMS, 'APIs of others that this project answers.'),
-  dialects: Type.Array(Type.String({ maxLength: 32 }), { maxItems: 16, description: 'Signaling protocols of others that this project answers. None is served by this version.' }),
+  dialects: some(DIALECTS, 'Signaling protocols of others that this project answers.'),
+  anonymousDialects: Type.Boolean({ description: 'May clients of these dialects come without a room token? Whoever knows the name of the project is then whichever peer it says, in the rooms of dialects.' }),
   quotas: {
     allocationsPerUser: limit('Live allocations of one user. One call commonly makes 2 to 6.', 100_000),
     allocations: limit('Live allocations of the project.', 1_000_000),
@@ -62,7 +66,8 @@ export type ProjectSettings = {
   origins: string[]
   publishableKeys: boolean
   forms: FormName[]
-  dialects: string[]
+  dialects: DialectName[]
+  anonymousDialects: boolean
   /** null: no limit but those of the server. */
   quotas: Quotas
   quotaAction: 'disable' | 'notify' | 'none'
@@ -78,6 +83,7 @@ export const DEFAULT_PROJECT_SETTINGS: ProjectSettings = {
   publishableKeys: false,
   forms: [...FORMS],
   dialects: [],
+  anonymousDialects: false,
   quotas: { allocationsPerUser: null, allocations: null, bytesPerDay: null, bytesPerMonth: null, credentialsPerMinute: null, requestsPerMinute: null, peers: null, rooms: null },
   quotaAction: 'disable',
   webhook: null,

@@ -1,8 +1,7 @@
 /** POST /v1/rooms/{room}/tokens: a place in a room for one peer; DELETE /v1/tokens/{token}: none after all. */
 import Type from 'typebox'
 import type { Access } from '../../access/access.ts'
-import { TurnpikeError } from '../../protocol/errors.ts'
-import type { Metadata } from '../../protocol/frames.ts'
+import { ROOM_KINDS, type Metadata } from '../../protocol/frames.ts'
 import type { App } from '../app-type.ts'
 import { audited } from '../audit-trail.ts'
 import { keyIdOf, projectOf } from '../authenticate.ts'
@@ -10,12 +9,12 @@ import { problems, WITH_BODY } from '../schemas.ts'
 import { signalUrl } from '../signal-url.ts'
 
 const Body = Type.Object({
-  peer: Type.String({ description: 'The peer id: 1 to 128 characters without control characters and /.' }),
+  peer: Type.String({ description: 'The peer id: 1 to 128 characters without control characters and /. Or *: the client says which peer it is.' }),
   role: Type.Optional(Type.String()),
   metadata: Type.Optional(Type.Object({}, { additionalProperties: true, description: 'What the others see of the peer.' })),
   permissions: Type.Optional(Type.Object({ signal: Type.Optional(Type.Boolean()), update: Type.Optional(Type.Boolean()) }, { additionalProperties: false })),
   ttl: Type.Optional(Type.Integer({ description: 'Seconds in which the token can be used for joining.' })),
-  kind: Type.Optional(Type.String({ description: 'mesh: everybody sees and may signal everybody.' })),
+  kind: Type.Optional(Type.Enum([...ROOM_KINDS], { description: 'mesh: everybody sees and may signal everybody. pair: two peers. topic: publishers and subscribers (the role), each of whom sees the others alone.' })),
   capacity: Type.Optional(Type.Integer({ description: 'Most peers in the room.' })),
   takeover: Type.Optional(Type.Boolean({ description: 'May take over a connection with the same peer id.' })),
   project: Type.Optional(Type.String({ maxLength: 64, description: 'Which project, for admin keys.' })),
@@ -30,7 +29,7 @@ const schema = {
   body: Body,
   response: {
     201: Type.Object({ token: Type.String(), tokenId: Type.String({ description: 'To revoke it by: DELETE /v1/tokens/{tokenId}.' }), url: Type.String(), expiresAt: Type.Integer({ description: 'Unix seconds.' }) }),
-    ...problems(WITH_BODY, 'metadata-too-large', 'not-available-yet', 'project-disabled', 'not-found', 'idempotency-key-reused', 'idempotency-key-busy'),
+    ...problems(WITH_BODY, 'metadata-too-large', 'project-disabled', 'not-found', 'idempotency-key-reused', 'idempotency-key-busy'),
   },
 }
 
@@ -56,12 +55,8 @@ export function serveRoomTokens (app: App, { access }: { access: Pick<Access, 'i
 
 function issueRoomToken (app: App, access: Pick<Access, 'issueRoomToken'>): void {
   app.post('/v1/rooms/:room/tokens', { config: { access: 'project', scope: 'rooms:token', idempotent: true }, schema }, (request, reply) => {
-    const { peer, role, metadata, permissions, ttl, kind = 'mesh', capacity, takeover, project } = request.body
-    if (kind !== 'mesh') {
-      const isPlanned = kind === 'pair' || kind === 'topic'
-      throw new TurnpikeError(isPlanned ? 'not-available-yet' : 'invalid-request', isPlanned ? `rooms of kind ${kind} are not served by this version; mesh is` : 'kind must be mesh', { fields: [{ field: 'kind', message: 'must be mesh' }] })
-    }
-    const { token, tokenId, expiresAtSeconds } = access.issueRoomToken(projectOf(request.caller, project), { room: request.params.room, peer, role, metadata: metadata as Metadata | undefined, permissions, ttlSeconds: ttl, capacity, takeover }, keyIdOf(request.caller))
+    const { peer, role, metadata, permissions, ttl, kind, capacity, takeover, project } = request.body
+    const { token, tokenId, expiresAtSeconds } = access.issueRoomToken(projectOf(request.caller, project), { room: request.params.room, peer, role, metadata: metadata as Metadata | undefined, permissions, ttlSeconds: ttl, kind, capacity, takeover }, keyIdOf(request.caller))
     reply.code(201).header('cache-control', 'no-store').send({ token, tokenId, url: signalUrl(request), expiresAt: expiresAtSeconds })
   })
 }
