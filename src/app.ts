@@ -9,7 +9,7 @@ import { watchProcess } from './metrics/process.ts'
 import { createAccess, type Access, migrations as accessMigrations } from './access/access.ts'
 import { createCredentials, type Credentials, migrations as credentialsMigrations } from './credentials/credentials.ts'
 import { createRelay, type Relay, type RelayHealth } from './relay/relay.ts'
-import { createSignaling, type Signaling } from './signaling/signaling.ts'
+import { createSignaling, type Signaling, migrations as signalingMigrations } from './signaling/signaling.ts'
 import { createUsage, type Usage, migrations as usageMigrations } from './usage/usage.ts'
 import { createHttp, type Http, type HttpLogger, type InternalAnswer, type InternalRequest } from './http/server.ts'
 
@@ -54,7 +54,7 @@ export const restoreBackup = restore
 /** The whole house in one place. Throws where the store cannot be opened; a relay that does not start is told by `relayHealth`. */
 export function createApp (config: Config, world: World): App {
   const { nowSeconds, log } = world
-  const store = openStore(`${config.dataDir}/turnpike.db`, [...accessMigrations, ...credentialsMigrations, ...usageMigrations])
+  const store = openStore(`${config.dataDir}/turnpike.db`, [...accessMigrations, ...credentialsMigrations, ...usageMigrations, ...signalingMigrations])
   const metrics = createMetrics()
   metrics.set('turnpike_build_info', { version: world.version, node: process.versions.node }, 1)
 
@@ -95,7 +95,9 @@ export function createApp (config: Config, world: World): App {
     log,
     metrics,
     nowSeconds,
-    limitsOf: project => access.projects.get(project)?.settings.quotas ?? { peers: null, rooms: null },
+    store,
+    limitsOf: project => access.projects.get(project)?.settings.quotas ?? null,
+    announce: () => {},
     iceServersFor: peer => credentials.issueFor(peer),
   })
   const http = createHttp({ config, access, credentials, relay, signaling, usage, metrics, store, nowSeconds, logger: log, version: world.version })

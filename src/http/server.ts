@@ -37,7 +37,7 @@ import { serveRoomTokens } from './routes/rooms.ts'
 import { serveSecrets } from './routes/secrets.ts'
 import { serveUsage } from './routes/usage.ts'
 import { PROBLEM_SCHEMA } from './schemas.ts'
-import { signalSocket } from './websocket.ts'
+import { acceptWebSockets, signalSocket } from './websocket.ts'
 
 export type HttpLogger = FastifyBaseLogger
 export type HttpNeeds = {
@@ -45,7 +45,7 @@ export type HttpNeeds = {
   access: Access
   credentials: Pick<Credentials, 'issue' | 'revoke' | 'revocations' | 'liftRevocation' | 'reasonToCut' | 'isOurs' | 'secrets' | 'urls'>
   relay: Pick<Relay, 'health' | 'healths' | 'begin' | 'allocations' | 'rateOf' | 'cut' | 'examine'>
-  signaling: Pick<Signaling, 'admit' | 'attach'>
+  signaling: Pick<Signaling, 'admit' | 'attach' | 'resume' | 'requireSession'>
   usage: Pick<Usage, 'query' | 'quotas' | 'settingsChanged'>
   store: { isWritable (): boolean, backUpTo (file: string): void }
   nowSeconds: () => number
@@ -134,7 +134,8 @@ function requestIds (): () => string {
 
 async function addRoutes (app: App, needs: HttpNeeds, isStopping: () => boolean): Promise<void> {
   const { config } = needs
-  await signalSocket(app, { ...needs, allowedOrigins: config.http.allowedOrigins, messageBytes: config.signaling.messageBytes })
+  await acceptWebSockets(app, config.signaling.messageBytes)
+  signalSocket(app, { ...needs, allowedOrigins: config.http.allowedOrigins, anonymousCapacity: config.signaling.topicCapacity })
   answerHealth(app, { ...needs, isStoreWritable: () => needs.store.isWritable(), isStopping })
   issueCredentials(app, needs)
   serveRevocations(app, needs)

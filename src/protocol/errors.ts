@@ -148,6 +148,12 @@ export function errorEntry (code: ErrorCode): ErrorEntry {
   return ERRORS[code]
 }
 
+/** What a socket is closed with that an error ends. */
+export function closeCodeOf (code: ErrorCode): number {
+  const { close, retry } = errorEntry(code)
+  return close ?? (retry === 'never' ? 4000 : 4100)
+}
+
 export function isTurnpikeError (error: unknown): error is TurnpikeError {
   return error instanceof TurnpikeError
 }

@@ -15,7 +15,7 @@ export type Signal = {
 
 /** What a peer is told beside signals. Numbers (`seq`, `ref`, `cid`) matter to the native protocol alone. */
 export type Happening =
-  | { type: 'welcome', session: string, resume: string, self: PeerInfo, room: { id: string, capacity: number, kind: RoomKind, metadata: Metadata }, peers: PeerView[], iceServers: IceServer[], iceExpiresAt: number | null, resumed: boolean, accepted: number | null, delivered: number | null }
+  | { type: 'welcome', session: string, resume: string, self: PeerInfo, room: { id: string, capacity: number, kind: RoomKind, metadata: Metadata }, peers: PeerView[], iceServers: IceServer[], iceExpiresAt: number | null, heartbeat: number, grace: number, resumed: boolean, accepted: number | null, delivered: number | null }
   | { type: 'peer-joined' | 'peer-updated', peer: PeerView }
   | { type: 'peer-left' } & PeerLeft
   | { type: 'presence', left: PeerLeft[], joined: PeerView[], updated: PeerView[] }

@@ -1,53 +1,39 @@
-/** What each frame of a client does: one function for each type, all of them in one table. */
+/** What each frame of a native client does: one function for each type, all of them in one table. */
 import { TurnpikeError } from '../protocol/errors.ts'
-import { DEEPEST_METADATA, EVERYONE, isNestedDeeper, type ClientFrame, type Metadata } from '../protocol/frames.ts'
+import type { ClientFrame, Metadata } from '../protocol/frames.ts'
+import type { Requests } from './dialect.ts'
 import type { Envelope } from './envelope.ts'
 import type { Session } from './session.ts'
 
-export type HandlerNeeds = {
-  metadataBytes: number
-  /** So many signals were delivered for this project. */
-  countSignals (project: string, count: number): void
-}
-type Handler = (session: Session, envelope: Envelope, needs: HandlerNeeds) => void
+type Handler = (session: Session, envelope: Envelope, requests: Requests<Session>) => void
 
 const HANDLERS: Record<ClientFrame['type'], Handler> = {
-  signal: (session, { fields, data }, { countSignals }) => {
-    const { to } = fields
+  signal: (session, { fields, data }, requests) => {
+    const { to, cid } = fields
     if (typeof to !== 'string') throw invalid('to', 'must be a peer id or "*"')
     if (data === undefined) throw invalid('data', 'is missing')
-    if (!session.permissions.signal) throw new TurnpikeError('not-permitted', 'the token does not permit signals')
-    const from = JSON.stringify(session.info.id)
-    let delivered = 0
-    for (const receiver of receiversOf(session, to)) {
-      receiver.sendSignal(from, data)
-      delivered++
-    }
-    countSignals(session.project, delivered)
+    requests.signal(session, to, { spoken: 'native', body: data }, cid === undefined ? null : cid as number)
   },
-  update: (session, { fields }, { metadataBytes }) => {
+  update: (session, { fields }, requests) => {
     const { metadata } = fields
     if (typeof metadata !== 'object' || metadata === null || Array.isArray(metadata)) throw invalid('metadata', 'must be an object')
-    if (!session.permissions.update) throw new TurnpikeError('not-permitted', 'the token does not permit updates')
-    if (isNestedDeeper(metadata, DEEPEST_METADATA)) throw invalid('metadata', `must not be nested deeper than ${DEEPEST_METADATA}`)
-    if (Buffer.byteLength(JSON.stringify(metadata)) > metadataBytes) throw new TurnpikeError('metadata-too-large', `metadata may have ${metadataBytes} bytes as JSON`)
-    session.updateMetadata(metadata as Metadata)
-    for (const other of session.room?.others(session) ?? []) other.sendPeer('peer-updated', session.seenBy(other))
+    requests.update(session, metadata as Metadata)
   },
-  leave: session => session.end(1000, 'left'),
-  ack: (_session, { fields }) => {
-    if (!isCount(fields['seq'])) throw invalid('seq', 'must be an integer from 0')
-  },
+  leave: (session, _envelope, requests) => requests.leave(session),
+  // Who reads much acknowledges much: that is not held against its rate.
+  ack: (session, { fields }) => { if (acknowledge(session, fields['seq'], 'seq')) session.bucket.giveBack() },
 }
 
-/** Carries a frame out and says `accepted` where it has a `cid`. Throws a TurnpikeError where it does not. */
-export function handleFrame (session: Session, envelope: Envelope, needs: HandlerNeeds): void {
+/** Carries a frame out and says `accepted` where it has a `cid`. Throws a TurnpikeError where it does not. `isLimited`: it came too fast. */
+export function handleFrame (session: Session, envelope: Envelope, requests: Requests<Session>, isLimited: boolean): void {
   const { type, cid, ack } = envelope.fields
   if (typeof type !== 'string' || !Object.hasOwn(HANDLERS, type)) throw new TurnpikeError('frame-unknown', `type is ${typeof type === 'string' ? JSON.stringify(type.slice(0, 60)) : `no string but ${Array.isArray(type) ? 'an array' : typeof type}`}`)
   if (cid !== undefined && !isCount(cid)) throw invalid('cid', 'must be an integer from 0')
-  if (ack !== undefined && !isCount(ack)) throw invalid('ack', 'must be an integer from 0')
-  HANDLERS[type as ClientFrame['type']](session, envelope, needs)
-  if (cid !== undefined) session.send({ type: 'accepted', ref: cid })
+  if (ack !== undefined) acknowledge(session, ack, 'ack')
+  if (cid !== undefined && session.receipts.isRepeated(cid)) return session.tell({ type: 'accepted', ref: cid })
+  if (isLimited && type !== 'ack') throw new TurnpikeError('rate-limited', `${session.limits.signalsPerSecond} frames a second, ${session.limits.signalsBurst} at once; this one was not delivered`)
+  HANDLERS[type as ClientFrame['type']](session, envelope, requests)
+  if (cid !== undefined) session.tell({ type: 'accepted', ref: cid })
 }
 
 /** The `cid` that an error frame refers to. */
@@ -55,11 +41,12 @@ export function refOf ({ fields }: Envelope): number | null {
   return isCount(fields['cid']) ? fields['cid'] : null
 }
 
-function receiversOf (session: Session, to: string): Iterable<Session> {
-  if (to === EVERYONE) return session.room?.others(session) ?? []
-  const receiver = session.room?.find(to)
-  if (receiver === undefined || receiver === session) throw new TurnpikeError('peer-unavailable', receiver === session ? 'that is yourself' : `${JSON.stringify(to).slice(0, 140)} is not in the room`)
-  return [receiver]
+/** Whether that was news. */
+function acknowledge (session: Session, seq: unknown, field: string): boolean {
+  if (!isCount(seq)) throw invalid(field, 'must be an integer from 0')
+  const isNews = session.acknowledge(seq)
+  if (isNews === null) throw invalid(field, 'is beyond the last frame that was sent')
+  return isNews
 }
 
 function isCount (value: unknown): value is number {

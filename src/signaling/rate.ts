@@ -18,6 +18,11 @@ export class RateBucket {
     this.#filledAtMs = nowMs
   }
 
+  /** One that was taken is not to count. */
+  giveBack (): void {
+    this.#tokens++
+  }
+
   take (nowMs: number): RateVerdict {
     this.#tokens = Math.min(this.#burst, this.#tokens + (nowMs - this.#filledAtMs) / 1000 * this.#perSecond)
     this.#filledAtMs = nowMs

@@ -1,9 +1,15 @@
-/** One peer's presence in a room over one socket: what it was sent is numbered, and what waits for it is bounded. */
-import { errorEntry, type ErrorCode } from '../protocol/errors.ts'
-import type { IceServer, Metadata, PeerInfo, PeerView, ServerFrame } from '../protocol/frames.ts'
+/** One peer's presence in a room, over one socket after another: what it is sent is numbered, kept until it is acknowledged, and bounded. */
+import { closeCodeOf, errorEntry, type ErrorCode } from '../protocol/errors.ts'
+import type { Metadata, PeerInfo, PeerView, RoomKind } from '../protocol/frames.ts'
+import type { Dialect, Happening, Signal, Speaker } from './dialect.ts'
+import type { ProjectLimits } from './limits.ts'
+import { nativeTail, plainFrame } from './native.ts'
+import { Outbox, type Receipt } from './outbox.ts'
 import type { RateBucket } from './rate.ts'
+import { Receipts } from './receipts.ts'
+import { ResumeSecret } from './resume-secret.ts'
 
-/** A socket as signaling sees it; http/websocket.ts makes one out of a WebSocket. */
+/** A socket as signaling sees it; http/ws-socket.ts makes one out of a WebSocket. */
 export type Socket = {
   /** Sends one text frame. */
   send (text: string): void
@@ -16,138 +22,289 @@ export type Socket = {
   bufferedBytes (): number
 }
 
-/** The room as a session sees it. */
-export type Members = { readonly id: string, find (peer: string): Session | undefined, others (self: Session): Iterable<Session> }
+/** A signal that waits for somebody who is not there yet. */
+export type Mail = { from: Session, to: string, signal: Signal, ref: number | null, untilMs: number }
+/** The room as its members see it. */
+export type Members = {
+  readonly id: string
+  readonly kind: RoomKind
+  readonly capacity: number
+  readonly metadata: Metadata
+  readonly presence: { catchUp (member: Session): void }
+  readonly mailbox: Iterable<Mail> & { put (mail: Mail): boolean, take (peer: string): Mail[], takeFrom (sender: Session): Mail[] }
+  find (peer: string): Session | undefined
+  others (self: Session): Iterable<Session>
+  sees (viewer: Session, other: Session): boolean
+  viewOf (self: Session): PeerView[]
+  update (self: Session): void
+}
 
 export type Permissions = { signal: boolean, update: boolean }
-export type SessionNeeds = { id: string, socket: Socket, project: string, info: PeerInfo, permissions: Permissions, keyId: string | null, roomId: string, bucket: RateBucket, outboxBytes: number, joinedAs: number, remoteAddress: string, onEnd: (session: Session, code: number) => void, onError: (code: ErrorCode) => void }
+export type SignalGrant = Omit<PeerInfo, 'id'> & { project: string, room: string, peer: string, kind: RoomKind, capacity: number, takeover: boolean, permissions: Permissions, /** The API key that asked for the token, where one did. */ keyId: string | null, tokenId: string }
 
-export class Session {
+/** What all sessions have in common. */
+export type SessionHooks = {
+  /** The session is over: with this close code, where it has ended a socket. */
+  onEnd (session: Session, code: number): void
+  /** The socket is gone and the session goes on without one. */
+  onDetach (session: Session): void
+  onError (code: ErrorCode): void
+  /** So many more characters (or less) wait for a peer. */
+  onWaiting (change: number): void
+  /** We end a socket with this code: it counts as this server's until the other side has agreed; null where it is not asked. */
+  onClosing (socket: Socket | null, code: number): void
+}
+export type SessionState = { seq: number, acknowledged: boolean, accepted: number | null, frames: { text: string, sender: string | null, cid: number }[], resume: string }
+export type SessionNeeds = { id: string, dialect: Dialect | null, grant: SignalGrant, limits: ProjectLimits, bucket: RateBucket, joinedAs: number, acknowledges: boolean, hooks: SessionHooks, saved?: SessionState }
+
+export class Session implements Speaker {
   info: PeerInfo
   room: Members | null = null
+  /** The change of presence in its room that it is told next, and the one that told of itself. */
+  presenceCursor = 0
+  enteredAt = 0
   /** Unix seconds; null while no ICE servers could be issued. */
   iceExpiresAt: number | null = null
   iceIssuedAt = 0
-  pingsUnanswered = 0
+  /** When the socket last said anything, when it was last sent a ping, and when one that is not answered; ms of the monotonic clock. */
+  lastHeardMs = 0
+  lastPingMs = 0
+  pingedAtMs: number | null = null
+  /** Without a socket since, ms of the monotonic clock; null while there is one. */
+  detachedAtMs: number | null = null
+  remoteAddress = ''
+  readonly receipts: Receipts
+  readonly secret: ResumeSecret
   readonly #needs: SessionNeeds
-  #seq = 0
+  readonly #outbox: Outbox
+  #socket: Socket | null = null
+  #acknowledges: boolean
+  /** Nothing is kept: it acknowledges nothing, and more than may be kept was sent. */
+  #isForgetful = false
+  /** The last number that was written to a socket. */
+  #written = 0
+  /** What waits for it, as it was last counted. */
+  #counted = 0
   #ended = false
 
   constructor (needs: SessionNeeds) {
+    const { grant, saved, acknowledges, dialect } = needs
     this.#needs = needs
-    this.info = needs.info
+    this.info = { id: grant.peer, role: grant.role, metadata: grant.metadata }
+    this.#acknowledges = acknowledges
+    this.#isForgetful = dialect !== null
+    this.#outbox = new Outbox((saved?.seq ?? 0) - (saved?.frames.length ?? 0))
+    this.receipts = new Receipts(saved?.accepted ?? -1)
+    this.secret = new ResumeSecret(saved === undefined ? null : Buffer.from(saved.resume, 'base64'))
+    if (acknowledges) this.receipts.follow()
   }
 
-  get id (): string {
-    return this.#needs.id
-  }
-
-  get project (): string {
-    return this.#needs.project
-  }
-
-  get permissions (): Permissions {
-    return this.#needs.permissions
-  }
-
-  get roomId (): string {
-    return this.#needs.roomId
-  }
-
-  get keyId (): string | null {
-    return this.#needs.keyId
-  }
-
-  get bucket (): RateBucket {
-    return this.#needs.bucket
-  }
-
+  get id (): string { return this.#needs.id }
+  get grant (): SignalGrant { return this.#needs.grant }
+  get project (): string { return this.#needs.grant.project }
+  get permissions (): Permissions { return this.#needs.grant.permissions }
+  get dialect (): Dialect | null { return this.#needs.dialect }
+  get limits (): ProjectLimits { return this.#needs.limits }
+  get bucket (): RateBucket { return this.#needs.bucket }
   /** Grows from join to join: the lower one of two was there first. */
-  get joinedAs (): number {
-    return this.#needs.joinedAs
-  }
-
-  get socket (): Socket {
-    return this.#needs.socket
-  }
-
-  get remoteAddress (): string {
-    return this.#needs.remoteAddress
-  }
-
-  get hasEnded (): boolean {
-    return this.#ended
-  }
+  get joinedAs (): number { return this.#needs.joinedAs }
+  get socket (): Socket | null { return this.#socket }
+  get hasEnded (): boolean { return this.#ended }
+  /** Characters and bytes that wait for it. */
+  get waiting (): number { return this.#counted }
+  get canResume (): boolean { return !this.#ended && !this.#isForgetful }
 
   /** How another session sees this one. `polite` is the other's part: who was there first yields. */
   seenBy (other: Session): PeerView {
     return { ...this.info, polite: other.joinedAs < this.joinedAs }
   }
 
-  send (frame: Extract<ServerFrame, { type: 'welcome' | 'accepted' | 'draining' }>): void {
-    this.#write(JSON.stringify(frame))
+  /** It speaks over this socket from now on; what it had before is closed. */
+  attach (socket: Socket, remoteAddress: string, nowMs: number): void {
+    const before = this.#socket
+    this.#socket = socket
+    this.remoteAddress = remoteAddress
+    this.lastHeardMs = nowMs
+    this.lastPingMs = nowMs
+    this.pingedAtMs = null
+    this.detachedAtMs = null
+    if (before !== null) this.#close(before, 4001, errorEntry('replaced').title)
   }
 
-  /** A signal whose data goes on as the text it came in. */
-  sendSignal (from: string, data: string): void {
-    this.#write(`{"type":"signal","seq":${++this.#seq},"from":${from},"data":${data}}`)
+  /** What was not acknowledged, once more. */
+  replay (): void {
+    for (const { text } of this.#outbox.kept()) this.#write(text)
+    this.#written = this.#outbox.seq
   }
 
-  sendPeer (type: 'peer-joined' | 'peer-updated', peer: PeerView): void {
-    this.#write(JSON.stringify({ type, seq: ++this.#seq, peer }))
+  /** A signal in the words of its protocol: the whole frame of a dialect, all behind the number of a native one. */
+  deliver (frame: string, receipt: Receipt | null): void {
+    if (this.#needs.dialect === null) return this.#number(`{"type":"signal","seq":${this.#outbox.seq + 1}${frame}`, receipt)
+    this.#write(frame)
+    receipt?.sender.settle(receipt.cid)
   }
 
-  sendLeft (id: string, reason: string): void {
-    this.#write(JSON.stringify({ type: 'peer-left', seq: ++this.#seq, id, reason }))
+  tell (happening: Happening): void {
+    if (happening.type === 'error') this.#needs.hooks.onError(happening.code)
+    const { dialect } = this.#needs
+    if (dialect !== null) {
+      for (const text of dialect.tell(happening, this)) this.#write(text)
+      return
+    }
+    const tail = nativeTail(happening)
+    if (tail === null) this.#write(plainFrame(happening))
+    else this.tellNumbered(happening.type, tail)
   }
 
-  sendIceServers (iceServers: IceServer[], iceExpiresAt: number): void {
-    this.#write(JSON.stringify({ type: 'ice-servers', seq: ++this.#seq, iceServers, iceExpiresAt }))
+  /** The same for a frame whose rest was written before: many are told the same. */
+  tellNumbered (type: Happening['type'], tail: string): void {
+    this.#number(`{"type":"${type}","seq":${this.#outbox.seq + 1}${tail}`, null)
   }
 
-  sendError (code: ErrorCode, message: string, ref: number | null): void {
-    this.#needs.onError(code)
-    this.#write(JSON.stringify({ type: 'error', ref, code, message }))
+  /** The client has processed everything up to here. Returns whether that was news; null where there is no such number. */
+  acknowledge (seq: number): boolean | null {
+    if (seq > this.#outbox.seq) return null
+    const kept = this.#outbox.length
+    if (!this.#acknowledges && !this.#isForgetful) {
+      this.#acknowledges = true
+      this.receipts.follow()
+    }
+    this.#outbox.acknowledge(seq)
+    this.#count()
+    return this.#outbox.length < kept
+  }
+
+  settle (cid: number): void {
+    this.receipts.settle(cid)
+  }
+
+  /** A frame that had been accepted did not arrive. */
+  undelivered (cid: number, to: string): void {
+    if (!this.#ended) this.tell({ type: 'error', ref: cid, code: 'signal-undelivered', message: `${JSON.stringify(to).slice(0, 140)} was gone before it had acknowledged this`, to })
+    this.receipts.settle(cid)
   }
 
   updateMetadata (metadata: Metadata): void {
     this.info = { ...this.info, metadata }
   }
 
-  ping (): void {
-    this.pingsUnanswered++
-    this.#needs.socket.ping()
-  }
-
   /** Says why, closes with the error's code, and is out of the room at once. */
   endWith (code: ErrorCode, message: string): void {
     if (this.#ended) return
-    const { close = 4000, title } = errorEntry(code)
     // Whoever does not read is not told more.
-    if (code === 'too-slow') this.#needs.onError(code)
-    else this.sendError(code, message, null)
-    this.end(close, title)
+    if (code === 'unacknowledged' || code === 'server-full') this.#needs.hooks.onError(code)
+    else this.tell({ type: 'error', ref: null, code, message, to: null })
+    this.end(closeCodeOf(code), errorEntry(code).title)
   }
 
-  /** Closes the socket. */
+  /** Over for good; a socket that is there is closed. */
   end (code: number, reason: string): void {
     if (this.#ended) return
     this.#ended = true
-    this.#needs.socket.close(code, reason)
-    this.#needs.onEnd(this, code)
+    if (this.#socket !== null) this.#close(this.#socket, code, reason)
+    this.#socket = null
+    this.#giveUpKept()
+    this.#needs.hooks.onEnd(this, code)
   }
 
-  /** The socket is gone, or is to be without a word. */
-  drop (code: number): void {
+  /** The socket is to be closed with this code; the session waits for another one. */
+  loseSocket (code: number, reason: string): void {
+    if (this.#socket !== null) this.#close(this.#socket, code, reason)
+    this.detach(code)
+  }
+
+  /** Nobody is at the other end of the socket. */
+  dropSocket (code: number): void {
+    this.#needs.hooks.onClosing(null, code)
+    this.#socket?.terminate()
+    this.detach(code)
+  }
+
+  /** The socket is gone. */
+  detach (code: number): void {
     if (this.#ended) return
-    this.#ended = true
-    this.#needs.socket.terminate()
-    this.#needs.onEnd(this, code)
+    this.#socket = null
+    this.#count()
+    if (this.#isForgetful) return this.end(code, 'lost')
+    this.detachedAtMs ??= performance.now()
+    this.#needs.hooks.onDetach(this)
+  }
+
+  /** For the time in which there is no process. */
+  state (): SessionState {
+    const frames = [...this.#outbox.kept()].map(({ text, receipt }) => ({ text, sender: receipt === null ? null : (receipt.sender as Session).id, cid: receipt?.cid ?? 0 }))
+    return { seq: this.#outbox.seq, acknowledged: this.#acknowledges, accepted: this.receipts.accepted, frames, resume: this.secret.hash?.toString('base64') ?? '' }
+  }
+
+  /** Takes up what was kept before there was this process; a sender that is not there any more hears of nothing. */
+  restore (frames: SessionState['frames'], find: (id: string) => Session | undefined): void {
+    for (const { text, sender, cid } of frames) {
+      const from = sender === null ? undefined : find(sender)
+      from?.receipts.expect(cid)
+      this.#outbox.seq++
+      this.#outbox.keep(text, from === undefined ? null : { sender: from, cid })
+    }
+    this.#count()
+  }
+
+  #number (text: string, receipt: Receipt | null): void {
+    if (this.#ended) return receipt?.sender.undelivered(receipt.cid, this.info.id)
+    this.#outbox.seq++
+    if (this.#isForgetful) receipt?.sender.settle(receipt.cid)
+    else this.#outbox.keep(text, receipt)
+    if (this.#socket !== null) this.#written = this.#outbox.seq
+    this.#write(text)
+    if (!this.#isForgetful) this.#bound()
   }
 
   #write (text: string): void {
-    if (this.#ended) return
-    this.#needs.socket.send(text)
-    if (this.#needs.socket.bufferedBytes() > this.#needs.outboxBytes) this.endWith('too-slow', '')
+    const socket = this.#socket
+    if (socket === null) return
+    socket.send(text)
+    const buffered = socket.bufferedBytes()
+    if (buffered === 0 && this.#isForgetful && this.#counted === 0) return
+    if (buffered > this.#needs.limits.outboxBytes) {
+      this.#needs.hooks.onError('too-slow')
+      this.loseSocket(closeCodeOf('too-slow'), errorEntry('too-slow').title)
+    } else this.#count()
+  }
+
+  #bound (): void {
+    const { unackedBytes, unackedFrames } = this.#needs.limits
+    if (this.#outbox.size <= unackedBytes && this.#outbox.length <= unackedFrames) return
+    if (this.#acknowledges || this.#socket === null) return this.endWith('unacknowledged', '')
+    // It never acknowledged anything, so it is none that comes back: what was written to its socket is all that can be done.
+    this.#isForgetful = true
+    this.#giveUpKept()
+  }
+
+  /** Nothing is kept any more: whose signals were not acknowledged, or never written, is told. */
+  #giveUpKept (): void {
+    const kept = [...this.#outbox.kept()]
+    this.#outbox.clear()
+    this.#count()
+    for (const { seq, receipt } of kept) {
+      if (receipt === null) continue
+      if (this.#acknowledges || seq > this.#written) receipt.sender.undelivered(receipt.cid, this.info.id)
+      else receipt.sender.settle(receipt.cid)
+    }
+  }
+
+  #count (): void {
+    const waiting = Math.max(this.#outbox.size, this.#socket?.bufferedBytes() ?? 0)
+    if (waiting === this.#counted) return
+    const change = waiting - this.#counted
+    this.#counted = waiting
+    this.#needs.hooks.onWaiting(change)
+  }
+
+  /** Told of what waits, now that some of it has left. */
+  recount (): void {
+    if (this.#counted > 0) this.#count()
+  }
+
+  #close (socket: Socket, code: number, reason: string): void {
+    this.#needs.hooks.onClosing(socket, code)
+    socket.close(code, reason)
   }
 }

@@ -9,7 +9,7 @@ import { connect, joinAs, tokenFor, type Peer, type Refused } from '../kit/peer.
 
 cleanUpAfterFile()
 let app: TestApp
-beforeAll(async () => { app = await startApp({ TURNPIKE_HTTP_ALLOWED_ORIGINS: 'https://app.example', TURNPIKE_SIGNALING_SIGNALS_PER_SECOND: '50' }) })
+beforeAll(async () => { app = await startApp({ TURNPIKE_HTTP_ALLOWED_ORIGINS: 'https://app.example', TURNPIKE_SIGNALING_SIGNALS_PER_SECOND: '50', TURNPIKE_SIGNALING_GRACE_SECONDS: '1', TURNPIKE_SIGNALING_MAILBOX_SECONDS: '0' }) })
 
 let rooms = 0
 const newRoom = (): string => `room ${++rooms}`
@@ -23,11 +23,13 @@ test('a welcome says who is there, who yields, and which ICE servers to use', as
   expect(bob.welcome).toMatchObject({
     type: 'welcome',
     self: { id: 'bob', role: null, metadata: {} },
-    room: { id: room, capacity: 50, kind: 'mesh' },
+    room: { id: room, capacity: 50, kind: 'mesh', metadata: {} },
     peers: [{ id: 'alice', role: 'robot', metadata: { battery: 80 }, polite: false }],
     heartbeat: 10,
-    grace: 0,
+    grace: 1,
     resumed: false,
+    accepted: null,
+    delivered: null,
   })
   const ice = bob.welcome['iceServers'] as { urls: string[], username?: string }[]
   expect(ice.map(({ urls }) => urls[0]?.split(':')[0])).toEqual(['stun', 'turn'])
@@ -239,7 +241,7 @@ test('a socket that never reads is closed when too much waits for it; others go 
 })
 
 test('a socket that answers no pings is found', async () => {
-  const quick = await startApp({ TURNPIKE_SIGNALING_HEARTBEAT_SECONDS: '1' })
+  const quick = await startApp({ TURNPIKE_SIGNALING_HEARTBEAT_SECONDS: '1', TURNPIKE_SIGNALING_GRACE_SECONDS: '1' })
   const a = await joinAs(quick, 'r', 'a')
   const before = app
   app = quick
@@ -289,7 +291,7 @@ test('limits of projects and addresses', async () => {
   await until('the place is free again', async () => await visit() === 'joined')
 })
 
-test('at the end everybody is told, and closed with 1001; newcomers are refused', async () => {
+test('at the end everybody is told, and closed with 4200; newcomers are refused', async () => {
   const ending = await startApp()
   const a = await joinAs(ending, 'r', 'a')
   const started = performance.now()
@@ -297,11 +299,11 @@ test('at the end everybody is told, and closed with 1001; newcomers are refused'
   expect(performance.now() - started).toBeLessThan(2500)
   await until('the close', () => a.closed !== null)
   expect(a.frames.at(-1)).toMatchObject({ type: 'draining', reconnect: 'now' })
-  expect(a.closed?.code).toBe(1001)
+  expect(a.closed?.code).toBe(4200)
 })
 
 test('what is counted: sockets, rooms, signals delivered, errors and closes', async () => {
-  const counted = await startApp()
+  const counted = await startApp({ TURNPIKE_SIGNALING_MAILBOX_SECONDS: '0' })
   const [a, b] = [await joinAs(counted, 'r', 'a'), await joinAs(counted, 'r', 'b')]
   a.send({ type: 'signal', to: 'b', data: 1 })
   a.send({ type: 'signal', to: 'c', data: 1 })

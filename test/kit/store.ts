@@ -4,9 +4,10 @@ import { migrations as accessMigrations } from '../../src/access/access.ts'
 import { migrations as credentialsMigrations } from '../../src/credentials/credentials.ts'
 import { openStore, type Store } from '../../src/store/store.ts'
 import { migrations as usageMigrations } from '../../src/usage/usage.ts'
+import { migrations as signalingMigrations } from '../../src/signaling/signaling.ts'
 import { scratchDirectory } from './files.ts'
 
-export const ALL_MIGRATIONS = [...accessMigrations, ...credentialsMigrations, ...usageMigrations]
+export const ALL_MIGRATIONS = [...accessMigrations, ...credentialsMigrations, ...usageMigrations, ...signalingMigrations]
 export const silentLog = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} }
 
 export function scratchStore (directory = scratchDirectory()): Store & { directory: string } {

@@ -1,12 +1,13 @@
 import { expect, test } from 'vitest'
 import { loadConfig } from '../../../src/config/load.ts'
 import { createMetrics } from '../../../src/metrics/metrics.ts'
+import { scratchStore, silentLog } from '../../kit/store.ts'
 import { createSignaling, type SignalGrant, type Socket } from '../../../src/signaling/signaling.ts'
 
 const { config } = loadConfig({ env: {}, readFile: () => '' })
-const silent = (): void => {}
-const grant = (peer: string): SignalGrant => ({ project: 'p', room: 'r', peer, role: null, metadata: {}, capacity: 2, takeover: false, permissions: { signal: true, update: true }, keyId: null })
-const make = () => createSignaling({ limits: config.signaling, metrics: createMetrics(), log: { debug: silent, info: silent, warn: silent, error: silent }, nowSeconds: () => 1000, limitsOf: () => ({ peers: null, rooms: null }), iceServersFor: () => null })
+const NATIVE = { spoken: 'native' as const, ack: null }
+const grant = (peer: string): SignalGrant => ({ project: 'p', room: 'r', peer, role: null, metadata: {}, kind: 'mesh', capacity: 2, takeover: false, permissions: { signal: true, update: true }, keyId: null, tokenId: 't' })
+const make = () => createSignaling({ limits: config.signaling, metrics: createMetrics(), log: silentLog, nowSeconds: () => 1000, store: scratchStore(), limitsOf: () => null, iceServersFor: () => null, announce: () => {} })
 
 /** A socket that writes down what is done to it. */
 function paper (): { socket: Socket, done: string[] } {
@@ -26,8 +27,8 @@ test('somebody who was faster between the check and the upgrade: the later one i
   const signaling = make()
   const [first, second] = [paper(), paper()]
   signaling.admit(grant('a'), '127.0.0.1')
-  signaling.attach(first.socket, grant('a'), '127.0.0.1')
-  const events = signaling.attach(second.socket, grant('a'), '127.0.0.1')
+  signaling.attach(first.socket, grant('a'), '127.0.0.1', NATIVE)
+  const events = signaling.attach(second.socket, grant('a'), '127.0.0.1', NATIVE)
   expect(second.done).toEqual([expect.stringContaining('"code":"peer-id-taken"'), 'close 4100 peer-id-taken'])
   events.onMessage(Buffer.from('{"type":"signal","to":"*","data":1}'), false)
   events.onClose(4100)
@@ -37,8 +38,8 @@ test('somebody who was faster between the check and the upgrade: the later one i
 test('what nobody expected while a frame is carried out ends that session with internal, and is thrown at nobody', () => {
   const signaling = make()
   const [sender, receiver] = [paper(), paper()]
-  const events = signaling.attach(sender.socket, grant('a'), '127.0.0.1')
-  signaling.attach({ ...receiver.socket, send: text => { if (text.includes('"signal"')) throw new Error('a fault of ours') } }, grant('b'), '127.0.0.1')
+  const events = signaling.attach(sender.socket, grant('a'), '127.0.0.1', NATIVE)
+  signaling.attach({ ...receiver.socket, send: text => { if (text.includes('"signal"')) throw new Error('a fault of ours') } }, grant('b'), '127.0.0.1', NATIVE)
   events.onMessage(Buffer.from('{"type":"signal","to":"b","data":1}'), false)
   expect(sender.done.at(-2)).toContain('"code":"internal"')
   expect(sender.done.at(-1)).toMatch(/^close 1011 /)

@@ -1,0 +1,5 @@
+/** Every protocol of others that is spoken here. */
+import type { DialectName } from '../../protocol/project-settings.ts'
+import type { Dialect } from '../dialect.ts'
+
+export const DIALECT_TABLE: Partial<Record<DialectName, Dialect>> = {}

@@ -1,0 +1,72 @@
+/** What became of the frames that a peer has numbered (`cid`): which were taken, and up to which all have arrived or were answered by an error. */
+import { TurnpikeError } from '../protocol/errors.ts'
+
+export class Receipts {
+  /** The last `cid` that was taken; -1 before the first. */
+  #taken: number
+  /** Up to here the client may send again what it did not hear of: its socket was lost since. */
+  #repeats = -1
+  /** How many receivers have still to acknowledge, by `cid`: the first is the oldest. Null for a client that has no use for it. */
+  #open: Map<number, number> | null = null
+  #told = -1
+
+  constructor (taken = -1) {
+    this.#taken = taken
+  }
+
+  get accepted (): number | null {
+    return this.#taken === -1 ? null : this.#taken
+  }
+
+  get delivered (): number | null {
+    const delivered = this.#deliveredUpTo()
+    return delivered < 0 ? null : delivered
+  }
+
+  /** From now on it is known which have arrived. */
+  follow (): void {
+    this.#open ??= new Map()
+  }
+
+  /** Is this frame one that was taken before? Throws frame-invalid where the number does not grow. */
+  isRepeated (cid: number): boolean {
+    if (cid > this.#taken) {
+      this.#taken = cid
+      return false
+    }
+    if (cid <= this.#repeats) return true
+    const message = `must be greater than ${this.#taken}, the last one`
+    throw new TurnpikeError('frame-invalid', `cid ${message}`, { fields: [{ field: 'cid', message }] })
+  }
+
+  /** The socket is another one. */
+  allowRepeats (): void {
+    this.#repeats = this.#taken
+  }
+
+  expect (cid: number): void {
+    this.#open?.set(cid, (this.#open.get(cid) ?? 0) + 1)
+  }
+
+  settle (cid: number): void {
+    const open = this.#open?.get(cid)
+    if (open === undefined) return
+    if (open > 1) this.#open?.set(cid, open - 1)
+    else this.#open?.delete(cid)
+  }
+
+  /** How far everything has arrived, where that is news. */
+  takeNews (): number | null {
+    if (this.#open === null) return null
+    const delivered = this.#deliveredUpTo()
+    if (delivered <= this.#told) return null
+    this.#told = delivered
+    return delivered
+  }
+
+  #deliveredUpTo (): number {
+    if (this.#open === null) return -1
+    const oldest = this.#open.keys().next()
+    return oldest.done === true ? this.#taken : oldest.value - 1
+  }
+}

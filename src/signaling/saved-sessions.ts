@@ -1,0 +1,40 @@
+/** Sessions over the end of a process: written down when it ends in good order, taken up by the next one. */
+import type { Log } from '../lifecycle.ts'
+import type { Store } from '../store/store.ts'
+import type { PeerInfo } from '../protocol/frames.ts'
+import { deleteSavedSessions, savedSessions, saveSession } from './records.ts'
+import type { Mail, Session, SessionState, SignalGrant } from './session.ts'
+
+export type SavedMail = Pick<Mail, 'to' | 'signal' | 'ref'>
+export type SavedSession = { grant: SignalGrant, info: PeerInfo, joinedAs: number, state: SessionState, mail: SavedMail[] }
+
+/** Whoever was away for longer has given up. */
+const LONGEST_PAUSE_SECONDS = 3600
+
+/** Writes down what can be taken up again. What cannot be written is lost, and said. */
+export function saveSessions (store: Store, sessions: Iterable<Session>, nowSeconds: number, log: Log): void {
+  const saved = [...sessions].filter(session => session.canResume)
+  if (saved.length === 0) return
+  try {
+    store.transaction(() => {
+      for (const session of saved) {
+        const mail = [...session.room?.mailbox ?? []].filter(({ from }) => from === session).map(({ to, signal, ref }) => ({ to, signal, ref }))
+        const state: SavedSession = { grant: session.grant, info: session.info, joinedAs: session.joinedAs, state: session.state(), mail }
+        saveSession(store, session.id, nowSeconds, JSON.stringify(state))
+      }
+    })
+    log.info({ sessions: saved.length }, 'signaling sessions are written down for the next start')
+  } catch (error) {
+    log.error({ sessions: saved.length, reason: (error as Error).message }, 'signaling sessions could not be written down: their peers join anew')
+  }
+}
+
+/** What the process before has left, oldest member first; each is taken up once. */
+export function takeSavedSessions (store: Store, nowSeconds: number): (SavedSession & { id: string })[] {
+  const rows = savedSessions(store)
+  if (rows.length > 0) deleteSavedSessions(store)
+  return rows
+    .filter(({ savedAt }) => nowSeconds - savedAt <= LONGEST_PAUSE_SECONDS)
+    .map(({ id, state }) => ({ id, ...JSON.parse(state) as SavedSession }))
+    .sort((a, b) => a.joinedAs - b.joinedAs)
+}
