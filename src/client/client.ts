@@ -98,6 +98,9 @@ export class Room {
       case 'ice-servers':
         this.iceServers = frame.iceServers
         return this.#emit('ice-servers', frame.iceServers)
+      case 'presence':
+      case 'message':
+      case 'delivered':
       case 'welcome':
       case 'accepted':
       case 'draining':

@@ -1,5 +1,6 @@
 /** What happens on one socket, handed to the session that speaks over it: an object, because closures for each of thousands of idle peers would be most of what a peer costs. */
-import type { Session, Socket } from './session.ts'
+import type { Session } from './session.ts'
+import type { Socket } from './socket.ts'
 
 export type SocketEvents = { onMessage (data: Buffer, isBinary: boolean): void, onPong (): void, onClose (code: number): void }
 /** What all attachments share. */

@@ -13,7 +13,8 @@ import { handleFrame, refOf } from './handlers.ts'
 import { Limits, type ProjectQuotas } from './limits.ts'
 import { Rooms, type RoomEvent } from './rooms.ts'
 import { saveSessions } from './saved-sessions.ts'
-import type { Session, SessionHooks, Socket } from './session.ts'
+import type { Session, SessionHooks } from './session.ts'
+import type { Socket } from './socket.ts'
 import { Tending } from './tending.ts'
 
 export type HubNeeds = {

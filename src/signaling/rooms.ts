@@ -4,7 +4,8 @@ import { TurnpikeError } from '../protocol/errors.ts'
 import type { LeaveReason, Metadata, RoomKind } from '../protocol/frames.ts'
 import type { Limits } from './limits.ts'
 import { Room, type RoomNeeds } from './room.ts'
-import type { Session, SignalGrant } from './session.ts'
+import type { SignalGrant } from './grant.ts'
+import type { Session } from './session.ts'
 
 export type RoomProperties = { kind: RoomKind, capacity: number, metadata: Metadata }
 /** What applications are told (webhooks). */

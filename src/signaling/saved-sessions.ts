@@ -3,7 +3,8 @@ import type { Log } from '../lifecycle.ts'
 import type { Store } from '../store/store.ts'
 import type { PeerInfo } from '../protocol/frames.ts'
 import { deleteSavedSessions, savedSessions, saveSession } from './records.ts'
-import type { Mail, Session, SessionState, SignalGrant } from './session.ts'
+import type { SignalGrant } from './grant.ts'
+import type { Mail, Session, SessionState } from './session.ts'
 
 export type SavedMail = Pick<Mail, 'to' | 'signal' | 'ref'>
 export type SavedSession = { grant: SignalGrant, info: PeerInfo, joinedAs: number, state: SessionState, mail: SavedMail[] }

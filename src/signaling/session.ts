@@ -2,25 +2,14 @@
 import { closeCodeOf, errorEntry, type ErrorCode } from '../protocol/errors.ts'
 import type { Metadata, PeerInfo, PeerView, RoomKind } from '../protocol/frames.ts'
 import type { Dialect, Happening, Signal, Speaker } from './dialect.ts'
+import type { Permissions, SignalGrant } from './grant.ts'
 import type { ProjectLimits } from './limits.ts'
 import { nativeTail, plainFrame } from './native.ts'
 import { Outbox, type Receipt } from './outbox.ts'
 import type { RateBucket } from './rate.ts'
 import { Receipts } from './receipts.ts'
 import { ResumeSecret } from './resume-secret.ts'
-
-/** A socket as signaling sees it; http/ws-socket.ts makes one out of a WebSocket. */
-export type Socket = {
-  /** Sends one text frame. */
-  send (text: string): void
-  /** Begins the closing handshake (RFC 6455 §7.1.2). */
-  close (code: number, reason: string): void
-  /** Ends the connection at once. */
-  terminate (): void
-  ping (): void
-  /** Bytes that were sent and are not with the kernel yet. */
-  bufferedBytes (): number
-}
+import type { Socket } from './socket.ts'
 
 /** A signal that waits for somebody who is not there yet. */
 export type Mail = { from: Session, to: string, signal: Signal, ref: number | null, untilMs: number }
@@ -38,9 +27,6 @@ export type Members = {
   viewOf (self: Session): PeerView[]
   update (self: Session): void
 }
-
-export type Permissions = { signal: boolean, update: boolean }
-export type SignalGrant = Omit<PeerInfo, 'id'> & { project: string, room: string, peer: string, kind: RoomKind, capacity: number, takeover: boolean, permissions: Permissions, /** The API key that asked for the token, where one did. */ keyId: string | null, tokenId: string }
 
 /** What all sessions have in common. */
 export type SessionHooks = {

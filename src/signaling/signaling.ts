@@ -11,7 +11,9 @@ import { migrations } from './records.ts'
 import type { RoomEvent } from './rooms.ts'
 import { sessionOf } from './resume-secret.ts'
 import { takeSavedSessions } from './saved-sessions.ts'
-import { Session, type SignalGrant, type Socket } from './session.ts'
+import type { SignalGrant } from './grant.ts'
+import { Session } from './session.ts'
+import type { Socket } from './socket.ts'
 
 export { migrations }
 export type SignalingNeeds = HubNeeds
