@@ -32,7 +32,7 @@ export type Welcome = {
   type: 'welcome'
   /** Names this session in logs; not a secret. */
   session: string
-  /** Brings this session back over another socket (RESUME_PREFIX, ?resume=); each serves once. */
+  /** Brings this session back over another socket (RESUME_PREFIX, ?resume=), until the client has heard of the next one. */
   resume: string
   self: PeerInfo
   room: { id: string, capacity: number, kind: RoomKind, metadata: Metadata }

@@ -37,6 +37,9 @@ export function createSignaling (needs: SignalingNeeds): Signaling {
   return new Door(needs)
 }
 
+/** Of those that say: wait and connect again. */
+const TRY_AGAIN = 4100
+
 class Door implements Signaling {
   readonly name = 'signaling'
   readonly #needs: SignalingNeeds
@@ -94,9 +97,16 @@ class Door implements Signaling {
   }
 
   resume (socket: Socket, secret: string, ack: number, remoteAddress: string): SocketEvents {
-    const session = this.#find(secret)
-    this.#hub.resume(session, socket, ack, remoteAddress)
-    return this.#hub.eventsOf(session, socket)
+    try {
+      const session = this.#find(secret)
+      this.#hub.resume(session, socket, ack, remoteAddress)
+      return this.#hub.eventsOf(session, socket)
+    } catch (error) {
+      if (!isTurnpikeError(error)) throw error
+      // Its grace period ended between the check before the upgrade and now.
+      socket.close(TRY_AGAIN, error.code)
+      return { onMessage: () => {}, onPong: () => {}, onClose: () => {} }
+    }
   }
 
   #find (secret: string): Session {
