@@ -4,18 +4,8 @@ import { expect, test } from 'vitest'
 import { isTurnpikeError } from '../../../src/protocol/errors.ts'
 import { readError, readXorAddress } from '../../../src/stun/attributes.ts'
 import { Frames } from '../../../src/stun/framing.ts'
+import { randomFrom } from '../../kit/random.ts'
 import { ATTRIBUTE, decode, hasFingerprint, isIntact } from '../../../src/stun/message.ts'
-
-/** mulberry32: small, quick, and the same on every machine. */
-function randomFrom (seed: number): (below: number) => number {
-  let state = seed
-  return below => {
-    state = (state + 0x6D2B79F5) | 0
-    let t = Math.imul(state ^ (state >>> 15), 1 | state)
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
-    return ((t ^ (t >>> 14)) >>> 0) % below
-  }
-}
 
 const samples = readdirSync('test/fixtures/wire').map(file => Buffer.from(readFileSync(`test/fixtures/wire/${file}`, 'utf8').replace(/\s/g, ''), 'hex'))
 
