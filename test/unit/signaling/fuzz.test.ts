@@ -43,7 +43,9 @@ test(`frames of any kind (seed ${SEED}): every answer is a documented one, nobod
         seen.closes.add(code)
         peers.delete(peer)
       },
-      terminate: () => {}, ping: () => {}, bufferedBytes: () => 0,
+      terminate: () => {},
+      ping: () => {},
+      bufferedBytes: () => 0,
     }
     const grant: SignalGrant = { project: 'p', room: 'r', peer, role: null, metadata: {}, kind: 'mesh', capacity: 50, takeover: false, permissions: { signal: true, update: true }, keyId: null, tokenId: 't' }
     peers.set(peer, signaling.attach(socket, grant, '127.0.0.1', { spoken: 'native', ack: null }))
