@@ -6,7 +6,7 @@ import { applyPatch } from '../../../src/protocol/project-settings.ts'
 import { dayPeriod, monthPeriod } from '../../../src/usage/periods.ts'
 import { openStore } from '../../../src/store/store.ts'
 import { createUsage, migrations, type Grouping, type Usage, type UsageNeeds } from '../../../src/usage/usage.ts'
-import { scratchDirectory, until } from '../../kit/files.ts'
+import { scratchDirectory } from '../../kit/files.ts'
 import { scratchStore, silentLog } from '../../kit/store.ts'
 
 const begun = (user: string, project = 'shop', room = '', session = user) => ({ relay: 'turnpike', coturn: 'turnpike.main', session, username: `1:${project}.${user}.0`, project, user, room, transport: 'udp' as const })
