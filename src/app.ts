@@ -96,10 +96,7 @@ export function createApp (config: Config, world: World): App {
   })
   const signaling = createSignaling({
     limits: config.signaling,
-    log,
-    metrics,
-    nowSeconds,
-    store,
+    ...{ store, metrics, log, nowSeconds },
     limitsOf: project => access.projects.get(project)?.settings.quotas ?? null,
     announce: () => {},
     iceServersFor: peer => credentials.issueFor(peer),

@@ -2,12 +2,11 @@
  * THE table of the events that a project's webhook is told: when each is sent and what its body holds. The types of what is announced,
  * the values of the setting `webhookEvents` and the list in docs/webhooks.md are made from it.
  */
-import { ROOM_KINDS, type LeaveReason } from './frames.ts'
+import { LEAVE_REASONS, ROOM_KINDS } from './frames.ts'
 
 type Field = { type: 'string' | 'integer', about: string, example: string | number, /** What it may be, where that is few. */ values?: readonly string[], nullable?: true }
 type EventEntry = { when: string, fields: Readonly<Record<string, Field>> }
 
-const LEAVE_REASONS = ['left', 'lost', 'replaced', 'kicked'] as const satisfies readonly LeaveReason[]
 const ROOM = { type: 'string', about: 'The room.', example: 'lobby' } as const
 const KIND = { type: 'string', about: 'The kind of the room.', example: 'mesh', values: ROOM_KINDS } as const
 const PEER = { type: 'string', about: 'The id of the peer.', example: 'alice' } as const
