@@ -11,6 +11,7 @@ import { createMetrics } from '../src/metrics/metrics.ts'
 import { createSignaling } from '../src/signaling/signaling.ts'
 import { openStore, type Store } from '../src/store/store.ts'
 import { createUsage, migrations as usageMigrations } from '../src/usage/usage.ts'
+import { createWebhooks, migrations as webhooksMigrations } from '../src/webhooks/webhooks.ts'
 
 export const nowSeconds = (): number => Math.floor(Date.now() / 1000)
 
@@ -18,13 +19,14 @@ export const nowSeconds = (): number => Math.floor(Date.now() / 1000)
 export async function startHouse (env: Record<string, string> = {}, fill: (store: Store) => void = () => {}): Promise<{ url: string, access: Access }> {
   const { config, problems } = loadConfig({ env: { TURNPIKE_HTTP_HOST: '127.0.0.1', TURNPIKE_HTTP_PORT: '0', TURNPIKE_METRICS_PORT: '0', TURNPIKE_LIMITS_REQUESTS_PER_MINUTE_PER_KEY: '100000000', TURNPIKE_LIMITS_REQUESTS_PER_MINUTE_PER_ADDRESS: '100000000', ...env }, readFile: () => '' })
   if (problems.length > 0) throw new Error(JSON.stringify(problems))
-  const store = openStore(`${mkdtempSync(`${tmpdir()}/turnpike-bench-`)}/turnpike.db`, [...accessMigrations, ...credentialsMigrations, ...usageMigrations])
+  const store = openStore(`${mkdtempSync(`${tmpdir()}/turnpike-bench-`)}/turnpike.db`, [...accessMigrations, ...credentialsMigrations, ...usageMigrations, ...webhooksMigrations])
   fill(store)
   const metrics = createMetrics()
   const log = createLogger('warn', false)
   const world = { store, metrics, log, nowSeconds }
   const access = createAccess({ ...world, config })
-  const usage = createUsage({ ...world, config: config.usage, projects: () => [], settingsOf: project => access.projects.get(project)?.settings ?? null, webhookSecretOf: () => '' })
+  const usage = createUsage({ ...world, config: config.usage, projects: () => [], settingsOf: project => access.projects.get(project)?.settings ?? null, announce: () => {} })
+  const webhooks = createWebhooks({ ...world, settingsOf: project => access.projects.get(project)?.settings ?? null, secretOf: () => null })
   const credentials = createCredentials({
     ...world,
     limits: config.credentials,
@@ -43,7 +45,7 @@ export async function startHouse (env: Record<string, string> = {}, fill: (store
   })
   const signaling = createSignaling({ ...world, limits: config.signaling, limitsOf: project => access.projects.get(project)?.settings.quotas ?? null, announce: () => {}, iceServersFor: peer => credentials.issueFor(peer) })
   const relay = { health: (): never => { throw new Error('there is no relay here') }, healths: () => [], begin: (): never => { throw new Error('there is no relay here') }, rateOf: () => 0, allocations: () => [], cut: async () => 0, examine: async () => [] }
-  const http = createHttp({ ...world, config, access, credentials, relay, signaling, usage, logger: log, version: 'bench' })
+  const http = createHttp({ ...world, config, access, credentials, relay, signaling, usage, webhooks, logger: log, version: 'bench' })
   await startAll([access, usage, signaling, http, credentials])
   return { url: http.url(), access }
 }

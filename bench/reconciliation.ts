@@ -30,7 +30,7 @@ const port = Number(await new Promise<string>(resolve => createInterface({ input
 const metrics = createMetrics()
 const log = createLogger('silent', false)
 const store = openStore(`${mkdtempSync(`${tmpdir()}/turnpike-bench-`)}/turnpike.db`, migrations)
-const usage = createUsage({ store, log, metrics, nowSeconds, config: { detailDays: 92, keepDays: 1096 }, projects: () => [], settingsOf: () => DEFAULT_PROJECT_SETTINGS, webhookSecretOf: () => null })
+const usage = createUsage({ store, log, metrics, nowSeconds, config: { detailDays: 92, keepDays: 1096 }, projects: () => [], settingsOf: () => DEFAULT_PROJECT_SETTINGS, announce: () => {} })
 const allocations = new Allocations({
   relay: 'turnpike',
   coturn: 'turnpike.main',

@@ -1,6 +1,7 @@
 /** Writes the pages of docs/ that are made from tables in the code; test/repo/docs.test.ts fails where one differs. */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { ERRORS } from '../src/protocol/errors.ts'
+import { EVENT_TYPES, eventEntry } from '../src/protocol/events.ts'
 import { METRICS } from '../src/metrics/metrics.ts'
 import { CHECKS } from '../src/protocol/findings.ts'
 import { deniedPeers } from '../src/relay/denied-peers.ts'
@@ -17,6 +18,7 @@ export function generatedTexts (): { file: string, marker?: string, text: string
     { file: 'docs/metrics.md', text: metricsPage() },
     { file: 'docs/errors.md', text: errorsPage() },
     { file: 'docs/doctor.md', text: doctorPage() },
+    { file: 'docs/webhooks.md', marker: 'events', text: eventList() },
     { file: 'docs/architecture.md', marker: 'import-rules', text: importRules() },
     { file: 'compose/.env.example', text: environmentExample() },
     ...dashboardFiles(),
@@ -99,6 +101,16 @@ no-multicast-peers
 no-tcp-relay
 ${lines.join('')}\`\`\`
 `
+}
+
+function eventList (): string {
+  const sections = EVENT_TYPES.map(type => {
+    const { when, fields } = eventEntry(type)
+    const example = { id: 'evt_Jq1yH8xYc0aPJq1y', type, at: 1795291167, project: 'shop', ...Object.fromEntries(Object.entries(fields).map(([name, field]) => [name, field.example])) }
+    const rows = Object.entries(fields).map(([name, field]) => [`\`${name}\``, `${field.type}${field.nullable === true ? ' or null' : ''}`, `${field.about}${field.values === undefined ? '' : ` ${field.values.map(value => `\`${value}\``).join(', ')}.`}`])
+    return `### ${type}\n\n${when}\n\n\`\`\`json\n${JSON.stringify(example)}\n\`\`\`\n\n${table(['field', 'type', 'what it is'], rows)}`
+  })
+  return `${sections.join('\n')}`
 }
 
 function importRules (): string {

@@ -6,11 +6,13 @@ import { openStore, type Store } from './store/store.ts'
 import { watchDisk } from './metrics/disk.ts'
 import { createMetrics, type Metrics } from './metrics/metrics.ts'
 import { watchProcess } from './metrics/process.ts'
+import type { ProjectSettings } from './protocol/project-settings.ts'
 import { createAccess, type Access, migrations as accessMigrations } from './access/access.ts'
 import { createCredentials, type Credentials, migrations as credentialsMigrations } from './credentials/credentials.ts'
 import { createRelay, type Relay, type RelayHealth } from './relay/relay.ts'
 import { createSignaling, type Signaling, migrations as signalingMigrations } from './signaling/signaling.ts'
 import { createUsage, type Usage, migrations as usageMigrations } from './usage/usage.ts'
+import { createWebhooks, type Webhooks, migrations as webhooksMigrations } from './webhooks/webhooks.ts'
 import { createHttp, type Http, type HttpLogger, type InternalAnswer, type InternalRequest } from './http/server.ts'
 
 /** The parts of the world that the process lends and a test may replace. */
@@ -54,12 +56,14 @@ export const restoreBackup = restore
 /** The whole house in one place. Throws where the store cannot be opened; a relay that does not start is told by `relayHealth`. */
 export function createApp (config: Config, world: World): App {
   const { nowSeconds, log } = world
-  const store = openStore(`${config.dataDir}/turnpike.db`, [...accessMigrations, ...credentialsMigrations, ...usageMigrations, ...signalingMigrations])
+  const store = openStore(`${config.dataDir}/turnpike.db`, [...accessMigrations, ...credentialsMigrations, ...usageMigrations, ...signalingMigrations, ...webhooksMigrations])
   const metrics = createMetrics()
   metrics.set('turnpike_build_info', { version: world.version, node: process.versions.node }, 1)
 
   const access = createAccess({ store, metrics, config, log, nowSeconds })
-  const usage = createUsage({ store, metrics, log, nowSeconds, config: config.usage, projects: () => access.projects.list('', Infinity).map(({ id }) => id), settingsOf: project => access.projects.get(project)?.settings ?? null, webhookSecretOf: project => (access.projects.get(project) === undefined ? null : access.projects.webhookSecret(project)) })
+  const settingsOf = (project: string): ProjectSettings | null => access.projects.get(project)?.settings ?? null
+  const webhooks = createWebhooks({ store, metrics, log, nowSeconds, settingsOf, secretOf: project => (access.projects.get(project) === undefined ? null : access.projects.webhookSecret(project)) })
+  const usage = createUsage({ store, metrics, log, nowSeconds, config: config.usage, projects: () => access.projects.list('', Infinity).map(({ id }) => id), settingsOf, announce: (project, type, fields) => webhooks.announce(project, type, fields) })
   const credentials = createCredentials({
     ...{ store, metrics, log, nowSeconds },
     limits: config.credentials,
@@ -92,17 +96,14 @@ export function createApp (config: Config, world: World): App {
   })
   const signaling = createSignaling({
     limits: config.signaling,
-    log,
-    metrics,
-    nowSeconds,
-    store,
+    ...{ store, metrics, log, nowSeconds },
     limitsOf: project => access.projects.get(project)?.settings.quotas ?? null,
     announce: () => {},
     iceServersFor: peer => credentials.issueFor(peer),
   })
-  const http = createHttp({ config, access, credentials, relay, signaling, usage, metrics, store, nowSeconds, logger: log, version: world.version })
+  const http = createHttp({ config, access, credentials, relay, signaling, usage, webhooks, metrics, store, nowSeconds, logger: log, version: world.version })
 
-  return appOver({ machine: watchMachine(metrics, config.dataDir), access, usage, credentials, relay, signaling, http }, store)
+  return appOver({ machine: watchMachine(metrics, config.dataDir), access, webhooks, usage, credentials, relay, signaling, http }, store)
 }
 
 /** What the control plane itself takes and has left, measured while it runs. */
@@ -115,14 +116,14 @@ function watchMachine (metrics: Metrics, dataDir: string): Part {
   }
 }
 
-type Parts = { machine: Part, access: Access, usage: Usage, credentials: Credentials, relay: Relay, signaling: Signaling, http: Http }
+type Parts = { machine: Part, access: Access, webhooks: Webhooks, usage: Usage, credentials: Credentials, relay: Relay, signaling: Signaling, http: Http }
 
-function appOver ({ machine, access, usage, credentials, relay, signaling, http }: Parts, store: Store): App {
+function appOver ({ machine, access, webhooks, usage, credentials, relay, signaling, http }: Parts, store: Store): App {
   return {
     // HTTP before the relay, so that one that needs long (an image is pulled) is told of by /readyz meanwhile.
-    start: async () => { await startAll([machine, access, usage, signaling, http, relay, credentials]) },
+    start: async () => { await startAll([machine, access, webhooks, usage, signaling, http, relay, credentials]) },
     stop: async deadlineMs => {
-      await stopAll([machine, access, usage, credentials, relay, http, signaling], deadlineMs)
+      await stopAll([machine, access, webhooks, usage, credentials, relay, http, signaling], deadlineMs)
       store.close()
     },
     close: () => store.close(),

@@ -3,6 +3,7 @@ import type { ApiCommand } from './api-command.ts'
 import { UsageError, type Input, type Option } from './command.ts'
 import { RELAY_COMMANDS } from './relay-commands.ts'
 import { bytes, table, time } from './tables.ts'
+import { WEBHOOK_COMMANDS } from './webhook-commands.ts'
 
 type Json = Record<string, unknown>
 const PROJECT: Record<string, Option> = { project: { value: 'id', text: 'which project; default where not given' } }
@@ -131,7 +132,7 @@ const HOUSE: Record<string, ApiCommand> = {
   },
 }
 
-export const API_COMMANDS: Readonly<Record<string, ApiCommand>> = { ...PROJECTS, ...KEYS, ...TURN, ...RELAY_COMMANDS, ...HOUSE }
+export const API_COMMANDS: Readonly<Record<string, ApiCommand>> = { ...PROJECTS, ...KEYS, ...TURN, ...WEBHOOK_COMMANDS, ...RELAY_COMMANDS, ...HOUSE }
 
 function usage (message: string): never {
   throw new UsageError(message)

@@ -21,7 +21,9 @@ const SETTINGS = {
   quotas: { allocationsPerUser: 8, allocations: null, bytesPerDay: null, bytesPerMonth: 100_000_000_000, credentialsPerMinute: null, requestsPerMinute: null, peers: null, rooms: null },
   quotaAction: 'disable',
   webhook: 'https://shop.example/hooks/turnpike',
+  webhookEvents: ['quota.warning', 'quota.exceeded'],
 }
+const DELIVERY = { id: 'evt_Jq1yH8xYc0aPJq1y', type: 'room.ended', at: AT - 300_000, state: 'dead', attempts: 71, reason: 'it answered 503', nextAttemptAt: null, givenUpAt: AT, event: { id: 'evt_Jq1yH8xYc0aPJq1y', type: 'room.ended', at: AT - 300_000, project: 'shop', room: 'lobby', kind: 'mesh' } }
 const PROJECT = { id: 'shop', createdAt: AT, managed: false, accountSid: 'AC0123456789abcdef0123456789abcdef', settings: SETTINGS }
 const KEY = { id: '0123456789ab', project: 'shop', name: 'backend', kind: 'secret', scopes: ['turn:issue'], createdAt: AT, expiresAt: null, lastUsedAt: AT }
 const NEW_KEY = { ...KEY, lastUsedAt: null, key: 'tpk_0123456789ab_…' }
@@ -80,6 +82,9 @@ export const EXAMPLES: Readonly<Record<string, unknown>> = {
   'PATCH /v1/projects/:project': PROJECT,
   'GET /v1/projects/:project/webhook-secret': { secret: 'whsec_…' },
   'POST /v1/projects/:project/webhook-secret/rotate': { secret: 'whsec_…' },
+  'GET /v1/projects/:project/webhook-deliveries': { deliveries: [DELIVERY], next: null },
+  'POST /v1/projects/:project/webhook-deliveries/replay': { replayed: 12 },
+  'POST /v1/projects/:project/webhook-deliveries/:delivery/replay': { ...DELIVERY, state: 'waiting', attempts: 0, nextAttemptAt: AT, givenUpAt: null },
   'GET /v1/projects/:project/keys': { keys: [KEY], next: null },
   'POST /v1/projects/:project/keys': NEW_KEY,
   'POST /v1/projects/:project/keys/:key/rotate': NEW_KEY,

@@ -11,6 +11,7 @@ import { TurnpikeError } from '../protocol/errors.ts'
 import type { Relay } from '../relay/relay.ts'
 import type { Signaling } from '../signaling/signaling.ts'
 import type { Usage } from '../usage/usage.ts'
+import type { Webhooks } from '../webhooks/webhooks.ts'
 import type { App } from './app-type.ts'
 import { authenticateRequests } from './authenticate.ts'
 import { createMetricsListener } from './metrics-listener.ts'
@@ -36,6 +37,7 @@ import { serveRevocations } from './routes/revocations.ts'
 import { serveRoomTokens } from './routes/rooms.ts'
 import { serveSecrets } from './routes/secrets.ts'
 import { serveUsage } from './routes/usage.ts'
+import { serveWebhookDeliveries } from './routes/webhooks.ts'
 import { PROBLEM_SCHEMA } from './schemas.ts'
 import { acceptWebSockets, signalSocket } from './websocket.ts'
 
@@ -47,6 +49,7 @@ export type HttpNeeds = {
   relay: Pick<Relay, 'health' | 'healths' | 'begin' | 'allocations' | 'rateOf' | 'cut' | 'examine'>
   signaling: Pick<Signaling, 'admit' | 'attach' | 'resume' | 'requireSession'>
   usage: Pick<Usage, 'query' | 'quotas' | 'settingsChanged'>
+  webhooks: Pick<Webhooks, 'list' | 'replay' | 'replayDead' | 'forget'>
   store: { isWritable (): boolean, backUpTo (file: string): void }
   nowSeconds: () => number
   metrics: Metrics
@@ -143,6 +146,7 @@ async function addRoutes (app: App, needs: HttpNeeds, isStopping: () => boolean)
   serveRoomTokens(app, needs)
   serveUsage(app, needs)
   serveProjects(app, needs)
+  serveWebhookDeliveries(app, needs)
   serveKeys(app, needs)
   serveSecrets(app, needs)
   serveIntegrations(app, needs)

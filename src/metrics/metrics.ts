@@ -72,6 +72,8 @@ export const METRICS = {
   turnpike_process_event_loop_lag_seconds: { type: 'gauge', labels: ['stat'], help: 'How late the event loop was, since the last scrape. Stat: mean, p99, max.', since: '0.3.0' },
   turnpike_process_gc_duration_seconds: { type: 'histogram', labels: ['kind'], help: 'Pauses for garbage collection. Kind: minor, major, incremental, weakcb.', since: '0.3.0', buckets: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25] },
   turnpike_webhooks_total: { type: 'counter', labels: ['result'], help: 'Attempts to deliver a webhook. Result: delivered, failed (tried again), given_up.', since: '0.2.0' },
+  turnpike_webhook_deliveries: { type: 'gauge', labels: ['state'], help: 'Events for webhooks that are kept. State: waiting (to be taken), dead (given up; can be replayed).', since: '0.4.0' },
+  turnpike_webhook_events_dropped_total: { type: 'counter', labels: ['reason'], help: 'Events for webhooks that were never written down. Reason: queue_full (too many at a time), too_many_waiting (of one project), not_written (at the end, on a disk that takes nothing).', since: '0.4.0' },
 } as const satisfies Record<string, MetricEntry>
 
 export type MetricName = keyof typeof METRICS

@@ -6,6 +6,7 @@ import Type, { type Static, type TSchema } from 'typebox'
 import Value from 'typebox/value'
 import { System } from 'typebox/system'
 import { TurnpikeError, type FieldError } from './errors.ts'
+import { EVENT_TYPES, type EventType } from './events.ts'
 import { inWords } from './violations.ts'
 
 /** What a key may be used for. */
@@ -59,7 +60,8 @@ const FIELDS = {
     socketsPerAddress: limit('Signaling sockets of this project from one client address.', 1_000_000),
   },
   quotaAction: Type.Enum(['disable', 'notify', 'none'], { description: 'What a byte quota that is used up does. disable: nothing is issued and what lives is cut until it resets. notify: only the event is sent. none: not even that.' }),
-  webhook: Type.String({ maxLength: 1024, pattern: '^https?://[^\\s]+$', description: 'Where quota events are sent to (POST, signed).' }),
+  webhook: Type.String({ maxLength: 1024, pattern: '^https?://[^\\s]+$', description: 'Where events are sent to (POST, signed).' }),
+  webhookEvents: some(EVENT_TYPES, 'Which events are sent there; all of them where null.'),
 } as const
 
 type Quotas = { [Q in keyof typeof FIELDS.quotas]: number | null }
@@ -78,6 +80,7 @@ export type ProjectSettings = {
   quotas: Quotas
   quotaAction: 'disable' | 'notify' | 'none'
   webhook: string | null
+  webhookEvents: EventType[]
 }
 export const DEFAULT_PROJECT_SETTINGS: ProjectSettings = {
   enabled: true,
@@ -93,6 +96,7 @@ export const DEFAULT_PROJECT_SETTINGS: ProjectSettings = {
   quotas: { allocationsPerUser: null, allocations: null, bytesPerDay: null, bytesPerMonth: null, credentialsPerMinute: null, requestsPerMinute: null, peers: null, rooms: null, roomCapacity: null, messageBytes: null, metadataBytes: null, signalsPerSecond: null, signalsBurst: null, socketsPerAddress: null },
   quotaAction: 'disable',
   webhook: null,
+  webhookEvents: [...EVENT_TYPES],
 }
 
 const isGroup = (field: unknown): field is Record<string, TSchema> => typeof field === 'object' && field !== null && !('type' in field) && !('enum' in field)

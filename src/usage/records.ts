@@ -1,4 +1,4 @@
-/** The tables of the ledger, of quota events and of webhooks that wait, and nothing but their SQL. */
+/** The tables of the ledger and of quota events, and nothing but their SQL. The first outbox of webhooks was made here too; `webhooks` owns what became of it. */
 import type { Migration, Store } from '../store/store.ts'
 
 export const migrations: readonly Migration[] = [
@@ -42,7 +42,6 @@ export const migrations: readonly Migration[] = [
 
 export type UsageRow = { project: string, /** Days since 1970-01-01, UTC. */ day: number, user: string, room: string, relay: string, transport: string, bytes_from_client: number, bytes_to_client: number, packets_from_client: number, packets_to_client: number, allocations: number }
 export type ProjectDayRow = { project: string, day: number, bytes: number, credentials: number }
-export type OutboxRow = { id: string, project: string, url: string, body: string, created_at: number, attempts: number, next_at: number }
 /** What usage can be added up by: the columns that tell rows apart. */
 export const GROUPINGS = ['day', 'user', 'room', 'relay', 'transport', 'project'] as const
 export type Grouping = typeof GROUPINGS[number]
@@ -112,22 +111,6 @@ export function addQuotaEvent (store: Store, project: string, quota: string, per
 
 export function forgetQuotaEvents (store: Store, before: number): void {
   store.run('DELETE FROM quota_events WHERE at < ?', before)
-}
-
-export function addToOutbox (store: Store, { id, project, url, body, created_at: createdAt }: Pick<OutboxRow, 'id' | 'project' | 'url' | 'body' | 'created_at'>): void {
-  store.run('INSERT INTO webhook_outbox (id, project, url, body, created_at, attempts, next_at) VALUES (?, ?, ?, ?, ?, 0, ?)', id, project, url, body, createdAt, createdAt)
-}
-
-export function dueInOutbox (store: Store, nowSeconds: number, limit: number): OutboxRow[] {
-  return store.all<OutboxRow>('SELECT id, project, url, body, created_at, attempts, next_at FROM webhook_outbox WHERE next_at <= ? ORDER BY next_at LIMIT ?', nowSeconds, limit)
-}
-
-export function setNextAttempt (store: Store, id: string, attempts: number, nextAt: number): void {
-  store.run('UPDATE webhook_outbox SET attempts = ?, next_at = ? WHERE id = ?', attempts, nextAt, id)
-}
-
-export function deleteFromOutbox (store: Store, id: string): void {
-  store.run('DELETE FROM webhook_outbox WHERE id = ?', id)
 }
 
 export type LiveRow = {

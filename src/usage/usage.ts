@@ -1,8 +1,8 @@
 /** The door of usage: what was relayed and issued, what may still be, and who is told when a quota nears its end. */
-import { randomBytes } from 'node:crypto'
 import type { Config } from '../config/schema.ts'
 import type { Log, Part } from '../lifecycle.ts'
 import type { Metrics } from '../metrics/metrics.ts'
+import type { EventFields } from '../protocol/events.ts'
 import type { ProjectSettings } from '../protocol/project-settings.ts'
 import type { Store } from '../store/store.ts'
 import { Ledger, type Begun, type Traffic } from './ledger.ts'
@@ -10,10 +10,9 @@ import type { LiveAllocation } from './live-allocations.ts'
 import { dayOf } from './periods.ts'
 import { Quotas, type QuotaState } from './quotas.ts'
 import { runQuery, type UsageGroup, type UsageQuery } from './query.ts'
-import { addQuotaEvent, addToOutbox, forgetQuotaEvents, forgetUsage, migrations, rollUpADay, type Grouping } from './records.ts'
-import { signatureOf, Webhooks } from './webhooks.ts'
+import { addQuotaEvent, forgetQuotaEvents, forgetUsage, migrations, rollUpADay, type Grouping } from './records.ts'
 
-export { migrations, signatureOf }
+export { migrations }
 export type { Grouping, LiveAllocation, QuotaState, UsageGroup, UsageQuery }
 export type UsageNeeds = {
   store: Store
@@ -24,8 +23,8 @@ export type UsageNeeds = {
   projects: () => readonly string[]
   /** Null for a project that does not exist (any more). */
   settingsOf: (project: string) => ProjectSettings | null
-  /** Null for a project that does not exist (any more). */
-  webhookSecretOf: (project: string) => string | null
+  /** Tells the project's own server, as a part of the transaction around it. */
+  announce: (project: string, type: 'quota.warning' | 'quota.exceeded', fields: EventFields<'quota.warning'>) => void
 }
 export type Usage = Part & {
   /** A report of the relay. */
@@ -62,7 +61,6 @@ class Office implements Usage {
   readonly #needs: UsageNeeds
   readonly #ledger: Ledger
   readonly #quotas: Quotas
-  readonly #webhooks: Webhooks
   /** Whose quotas are to be looked at: what was used has changed, or what may be used. */
   readonly #touched = new Set<string>()
   /** The quotas that the metrics show, by project. */
@@ -75,7 +73,6 @@ class Office implements Usage {
     this.#needs = needs
     this.#ledger = new Ledger(needs)
     this.#quotas = new Quotas({ ...needs, ledger: this.#ledger })
-    this.#webhooks = new Webhooks({ ...needs, secretOf: needs.webhookSecretOf })
   }
 
   async start (): Promise<void> {
@@ -89,7 +86,6 @@ class Office implements Usage {
     clearInterval(this.#ticking)
     clearInterval(this.#housekeeping)
     this.#tick()
-    await this.#webhooks.stop()
   }
 
   addTraffic (traffic: Traffic): void {
@@ -150,7 +146,6 @@ class Office implements Usage {
       if (!this.#complained) log.error({ reason: (error as Error).message }, 'usage cannot be written down; it is kept in memory, and tried again')
       this.#complained = true
     }
-    this.#webhooks.deliver()
   }
 
   #keepHouse (): void {
@@ -198,19 +193,17 @@ function isTooMany ({ allocationsPerUser, allocations }: ProjectSettings['quotas
 }
 
 /** 80 % and 100 % of a byte quota, each once in its period; the event and its webhook are written down together. */
-function tellQuotas ({ store, log, nowSeconds, settingsOf }: UsageNeeds, project: string, states: readonly QuotaState[]): void {
+function tellQuotas ({ store, log, nowSeconds, settingsOf, announce }: UsageNeeds, project: string, states: readonly QuotaState[]): void {
   const settings = settingsOf(project)
   if (settings === null || settings.quotaAction === 'none') return
+  const { quotaAction: action } = settings
   for (const { quota, limit, used, period } of states) {
     for (const level of [WARNING_PERCENT, 100]) {
       if (used < limit * level / 100) continue
       store.transaction(() => {
         if (!addQuotaEvent(store, project, quota, period.name, level, limit, nowSeconds())) return
         log.warn({ project, quota, limit, used, level, resetsAt: period.resetsAt }, level === 100 ? 'a quota is used up' : 'a quota nears its end')
-        if (settings.webhook === null) return
-        const id = `evt_${randomBytes(12).toString('base64url')}`
-        const body = JSON.stringify({ id, type: level === 100 ? 'quota.exceeded' : 'quota.warning', at: nowSeconds(), project, quota, limit, used, period: period.name, resetsAt: period.resetsAt, action: settings.quotaAction })
-        addToOutbox(store, { id, project, url: settings.webhook, body, created_at: nowSeconds() })
+        announce(project, level === 100 ? 'quota.exceeded' : 'quota.warning', { quota, limit, used, period: period.name, resetsAt: period.resetsAt, action })
       })
     }
   }

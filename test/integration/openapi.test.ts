@@ -138,6 +138,12 @@ const PROVOKED: Record<string, () => Promise<Request | Sent> | Request> = {
     await whileLocked(async () => await send('PATCH', '/v1/projects/default', { body: {} }))
     return await whileLocked(async () => await send('GET', '/v1/projects/call/webhook-secret', {}))
   },
+  ...Object.fromEntries(['GET /v1/projects/{project}/webhook-deliveries', 'POST /v1/projects/{project}/webhook-deliveries/replay', 'POST /v1/projects/{project}/webhook-deliveries/{delivery}/replay'].map(id => [`${id} 403`, async () => ({ key: (await madeKey({ scopes: ['turn:issue'] })).key })])),
+  'POST /v1/projects/{project}/webhook-deliveries/{delivery}/replay 200': () => ({ path: `/v1/projects/default/webhook-deliveries/${waitingDelivery()}/replay` }),
+  'POST /v1/projects/{project}/webhook-deliveries/{delivery}/replay 503': async () => {
+    const id = waitingDelivery()
+    return await whileLocked(async () => await send('POST', `/v1/projects/default/webhook-deliveries/${id}/replay`, {}))
+  },
   'POST /v1/projects/{project}/keys 201': () => ({ body: {} }),
   'POST /v1/projects/{project}/keys 409': async () => await reused('/v1/projects/default/keys', {}, { name: 'x' }),
   'POST /v1/projects/{project}/keys 404': () => ({ path: '/v1/projects/nobodys/keys', body: {} }),
@@ -208,6 +214,15 @@ const PROVOKED: Record<string, () => Promise<Request | Sent> | Request> = {
     for (let i = 0; i < 35; i++) last = await send('POST', '/call/r/token', { body: {}, key: null })
     return last
   },
+}
+
+/** Of a project that has no webhook, so that it goes on waiting. */
+function waitingDelivery (): string {
+  const id = fresh()
+  const database = new DatabaseSync(`${app.env['TURNPIKE_DATA_DIR']}/turnpike.db`, { timeout: 5000 })
+  database.prepare("INSERT INTO webhook_deliveries (id, project, body, at, waits_since, attempts, next_at) VALUES (?, 'default', '{\"type\":\"room.ended\"}', 1, 1, 0, 1)").run(id)
+  database.close()
+  return id
 }
 
 async function integration (): Promise<string> {

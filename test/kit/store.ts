@@ -5,9 +5,10 @@ import { migrations as credentialsMigrations } from '../../src/credentials/crede
 import { openStore, type Store } from '../../src/store/store.ts'
 import { migrations as usageMigrations } from '../../src/usage/usage.ts'
 import { migrations as signalingMigrations } from '../../src/signaling/signaling.ts'
+import { migrations as webhooksMigrations } from '../../src/webhooks/webhooks.ts'
 import { scratchDirectory } from './files.ts'
 
-export const ALL_MIGRATIONS = [...accessMigrations, ...credentialsMigrations, ...usageMigrations, ...signalingMigrations]
+export const ALL_MIGRATIONS = [...accessMigrations, ...credentialsMigrations, ...usageMigrations, ...signalingMigrations, ...webhooksMigrations]
 export const silentLog = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} }
 
 export function scratchStore (directory = scratchDirectory()): Store & { directory: string } {

@@ -14,10 +14,11 @@ export const RULES: Readonly<Record<string, readonly string[]>> = {
   signaling: ['protocol', 'store', 'metrics', 'cluster', 'type config', 'type lifecycle'],
   access: ['protocol', 'store', 'metrics', 'cluster', 'type config', 'type lifecycle'],
   usage: ['protocol', 'store', 'metrics', 'cluster', 'type config', 'type lifecycle'],
-  http: ['protocol', 'type config', 'type metrics', 'type lifecycle', 'type relay', 'type credentials', 'type signaling', 'type access', 'type usage'],
+  webhooks: ['protocol', 'store', 'metrics', 'cluster', 'type config', 'type lifecycle'],
+  http: ['protocol', 'type config', 'type metrics', 'type lifecycle', 'type relay', 'type credentials', 'type signaling', 'type access', 'type usage', 'type webhooks'],
   client: ['protocol'],
   console: ['client', 'type protocol'],
-  app: ['protocol', 'config', 'lifecycle', 'store', 'metrics', 'cluster', 'relay', 'credentials', 'signaling', 'access', 'usage', 'http'],
+  app: ['protocol', 'config', 'lifecycle', 'store', 'metrics', 'cluster', 'relay', 'credentials', 'signaling', 'access', 'usage', 'webhooks', 'http'],
   cli: ['protocol', 'config', 'stun', 'app'],
   main: ['cli'],
 }
@@ -41,7 +42,7 @@ export const OWNERS: Readonly<Record<string, readonly string[]>> = {
 }
 
 /** The one file of each subject that others may import. */
-export const DOORS: readonly string[] = ['relay/relay.ts', 'credentials/credentials.ts', 'signaling/signaling.ts', 'access/access.ts', 'usage/usage.ts', 'http/server.ts']
+export const DOORS: readonly string[] = ['relay/relay.ts', 'credentials/credentials.ts', 'signaling/signaling.ts', 'access/access.ts', 'usage/usage.ts', 'webhooks/webhooks.ts', 'http/server.ts']
 
 export function folderOf (file: string): string {
   return file.includes('/') ? file.slice(0, file.indexOf('/')) : file.replace(/\.ts$/, '')

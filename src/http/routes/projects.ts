@@ -4,12 +4,13 @@ import { createHash } from 'node:crypto'
 import type { Access, Project } from '../../access/access.ts'
 import { ProjectPatchSchema, ProjectSettingsSchema } from '../../protocol/project-settings.ts'
 import type { Usage } from '../../usage/usage.ts'
+import type { Webhooks } from '../../webhooks/webhooks.ts'
 import type { App } from '../app-type.ts'
 import { audited } from '../audit-trail.ts'
 import { cursorOf, DEFAULT_LIMIT, NEXT, PAGE_QUERY, positionOf } from '../paging.ts'
 import { problems, UnixSeconds, WITH_BODY } from '../schemas.ts'
 
-export type ProjectsNeeds = { access: Pick<Access, 'projects' | 'change'>, usage: Pick<Usage, 'quotas' | 'settingsChanged'> }
+export type ProjectsNeeds = { access: Pick<Access, 'projects' | 'change'>, usage: Pick<Usage, 'quotas' | 'settingsChanged'>, webhooks: Pick<Webhooks, 'forget'> }
 
 const tags = ['Projects']
 const security = [{ key: [] }]
@@ -49,7 +50,7 @@ function readProjects (app: App, { access, usage }: ProjectsNeeds): void {
   })
 }
 
-function changeProjects (app: App, { access, usage }: ProjectsNeeds): void {
+function changeProjects (app: App, { access, usage, webhooks }: ProjectsNeeds): void {
   // The settings are checked by their own table, which says what is wrong in one voice with the configuration file.
   const unchecked = { validatorCompiler: () => () => true }
   const postSchema = {
@@ -80,10 +81,13 @@ function changeProjects (app: App, { access, usage }: ProjectsNeeds): void {
     usage.settingsChanged(id)
     reply.send(answerOf(project))
   })
-  const deleteSchema = { summary: 'Delete a project, its keys with it', description: 'Its live allocations are cut within a second. What it used stays in the ledger. Credentials that it issued and that have not expired would work again in a new project of the same id: revoke them first (DELETE /v1/turn/credentials?project=…).', tags, security, params: Params, response: { 204: Type.Null(), ...problems('not-found', 'project-built-in', 'project-managed', 'store-unwritable') } }
+  const deleteSchema = { summary: 'Delete a project, its keys with it', description: 'Its live allocations are cut within a second. What it used stays in the ledger; what waits for its webhook goes. Credentials that it issued and that have not expired would work again in a new project of the same id: revoke them first (DELETE /v1/turn/credentials?project=…).', tags, security, params: Params, response: { 204: Type.Null(), ...problems('not-found', 'project-built-in', 'project-managed', 'store-unwritable') } }
   app.delete('/v1/projects/:project', { config: { access: 'admin' }, schema: deleteSchema }, (request, reply) => {
     const { project: id } = request.params
-    audited(access, request, () => ({ action: 'project.delete', project: id, target: id }), () => access.projects.delete(id))
+    audited(access, request, () => ({ action: 'project.delete', project: id, target: id }), () => {
+      access.projects.delete(id)
+      webhooks.forget(id)
+    })
     reply.code(204).send(null)
   })
 }

@@ -5,8 +5,8 @@ import { createMetrics } from '../../../src/metrics/metrics.ts'
 import { applyPatch } from '../../../src/protocol/project-settings.ts'
 import { dayPeriod, monthPeriod } from '../../../src/usage/periods.ts'
 import { openStore } from '../../../src/store/store.ts'
-import { createUsage, migrations, type Grouping, type Usage } from '../../../src/usage/usage.ts'
-import { scratchDirectory, until } from '../../kit/files.ts'
+import { createUsage, migrations, type Grouping, type Usage, type UsageNeeds } from '../../../src/usage/usage.ts'
+import { scratchDirectory } from '../../kit/files.ts'
 import { scratchStore, silentLog } from '../../kit/store.ts'
 
 const begun = (user: string, project = 'shop', room = '', session = user) => ({ relay: 'turnpike', coturn: 'turnpike.main', session, username: `1:${project}.${user}.0`, project, user, room, transport: 'udp' as const })
@@ -17,7 +17,7 @@ const traffic = (user: string, bytes: number, project = 'shop', room = '') => {
 
 function usageWith (settings: object, clock: { now: number }): Usage {
   const store = scratchStore()
-  return createUsage({ store, log: silentLog, metrics: createMetrics(), nowSeconds: () => clock.now, config: { detailDays: 92, keepDays: 1096 }, projects: () => ['shop'], settingsOf: project => (project === 'shop' ? applyPatch({}, settings).settings : null), webhookSecretOf: () => '' })
+  return createUsage({ store, log: silentLog, metrics: createMetrics(), nowSeconds: () => clock.now, config: { detailDays: 92, keepDays: 1096 }, projects: () => ['shop'], settingsOf: project => (project === 'shop' ? applyPatch({}, settings).settings : null), announce: () => {} })
 }
 
 test('periods are those of UTC, over months of every length and over the year', () => {
@@ -93,7 +93,7 @@ test('usage by several things at once, over pages, tells rooms and transports ap
 test('details of old days are added up, sums stay what they were, and in the end the days go; twice does no harm', async () => {
   const clock = { now: Date.parse('2026-11-20T12:00:00Z') / 1000 }
   const store = scratchStore()
-  const usage = createUsage({ store, log: silentLog, metrics: createMetrics(), nowSeconds: () => clock.now, config: { detailDays: 10, keepDays: 100 }, projects: () => [], settingsOf: () => null, webhookSecretOf: () => '' })
+  const usage = createUsage({ store, log: silentLog, metrics: createMetrics(), nowSeconds: () => clock.now, config: { detailDays: 10, keepDays: 100 }, projects: () => [], settingsOf: () => null, announce: () => {} })
   for (const [i, user] of ['alice', 'bob', 'carol'].entries()) usage.addTraffic(traffic(user, 100 * (i + 1), 'shop', `room-${i}`))
   usage.addTraffic(traffic('dave', 1, 'other'))
   const query = (by: Grouping[]) => usage.query({ project: null, from: 0, to: clock.now, by, cursor: null, limit: 100 }).groups
@@ -146,25 +146,32 @@ test('the allocations that live are written with their sums, forgotten when they
   expect(usage.liveAllocations('turnpike.main')).toMatchObject([{ session: '1', username: '1:shop.dave.0' }])
 })
 
-test('a quota that is lowered below what is used is told at once, although nothing is relayed any more; of a project that is gone nothing is sent', async () => {
+test('a quota that is lowered below what is used is told at once, although nothing is relayed any more; the event and what is told of it are written down together', () => {
   const clock = { now: 1_800_000_000 }
   const store = scratchStore()
-  let settings: object = { webhook: 'http://127.0.0.1:9/hook' }
-  const usage = createUsage({ store, log: silentLog, metrics: createMetrics(), nowSeconds: () => clock.now, config: { detailDays: 92, keepDays: 1096 }, projects: () => ['shop'], settingsOf: () => applyPatch({}, settings).settings, webhookSecretOf: () => null })
-  const outbox = (): string[] => store.all<{ body: string }>('SELECT body FROM webhook_outbox').map(({ body }) => (JSON.parse(body) as { type: string }).type)
+  let settings: object = {}
+  const told: object[] = []
+  let isDiskFull = true
+  const announce: UsageNeeds['announce'] = (project, type, fields) => {
+    if (isDiskFull) throw new Error('the disk is full')
+    told.push({ project, type, ...fields })
+  }
+  const usage = createUsage({ store, log: silentLog, metrics: createMetrics(), nowSeconds: () => clock.now, config: { detailDays: 92, keepDays: 1096 }, projects: () => ['shop'], settingsOf: () => applyPatch({}, settings).settings, announce })
   const tick = (): void => { usage.query({ project: null, from: 0, to: clock.now, by: ['day'], cursor: null, limit: 1 }) }
+  const levels = (): number[] => store.all<{ level: number }>('SELECT level FROM quota_events ORDER BY level').map(({ level }) => level)
   usage.addTraffic(traffic('alice', 500))
   tick()
-  expect(outbox()).toEqual([])
-  settings = { ...settings, quotas: { bytesPerDay: 1000 } }
+  expect([told, levels()]).toEqual([[], []])
+  settings = { quotas: { bytesPerDay: 1000 } }
   usage.settingsChanged('shop')
-  usage.addTraffic(traffic('alice', 0, 'elsewhere'))
   tick()
-  expect(store.all('SELECT level FROM quota_events ORDER BY level')).toEqual([{ level: 80 }, { level: 100 }])
-  await until('there is nothing left to send', () => {
-    tick()
-    return outbox().length === 0
-  })
+  expect([told, levels()]).toEqual([[], []])
+  isDiskFull = false
+  tick()
+  expect(told).toMatchObject([{ project: 'shop', type: 'quota.warning', quota: 'bytesPerDay', limit: 1000, used: 1000, action: 'disable' }, { type: 'quota.exceeded' }])
+  expect(levels()).toEqual([80, 100])
+  tick()
+  expect(told).toHaveLength(2)
 })
 
 test('killed 200 times while it writes: the store opens, and what users used is what projects used', async () => {
