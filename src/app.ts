@@ -98,7 +98,7 @@ export function createApp (config: Config, world: World): App {
     limits: config.signaling,
     ...{ store, metrics, log, nowSeconds },
     limitsOf: project => access.projects.get(project)?.settings.quotas ?? null,
-    announce: () => {},
+    announce: (project, event) => webhooks.announceSoon(project, event.type, event.fields),
     iceServersFor: peer => credentials.issueFor(peer),
   })
   const http = createHttp({ config, access, credentials, relay, signaling, usage, webhooks, metrics, store, nowSeconds, logger: log, version: world.version })
