@@ -8,12 +8,16 @@ export class ResumeSecret {
   /** The one before counts until the client shows that it has heard of the new one: the frame that told it may be lost with its socket. */
   #before: Buffer | null = null
 
-  constructor (hash: Buffer | null = null) {
-    this.#hash = hash
+  /** As `saved` once said, or nothing. */
+  constructor (saved = '') {
+    const [hash, before] = saved.split(' ').map(text => (text === '' ? null : Buffer.from(text, 'base64')))
+    this.#hash = hash ?? null
+    this.#before = before ?? null
   }
 
-  get hash (): Buffer | null {
-    return this.#hash
+  /** Both, to be written down. */
+  get saved (): string {
+    return [this.#hash, this.#before].map(hash => hash?.toString('base64') ?? '').join(' ')
   }
 
   renew (session: string): string {
@@ -31,6 +35,12 @@ export class ResumeSecret {
   isRight (secret: string): boolean {
     const hash = hashOf(secret)
     return [this.#hash, this.#before].some(known => known !== null && timingSafeEqual(known, hash))
+  }
+
+  /** The client has come with this one, which is right: it knows of no newer one, and goes on with it if the next is lost too. */
+  use (secret: string): void {
+    this.#hash = hashOf(secret)
+    this.#before = null
   }
 }
 

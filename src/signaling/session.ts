@@ -81,7 +81,7 @@ export class Session implements Speaker {
     this.#isForgetful = dialect !== null
     this.#outbox = new Outbox((saved?.seq ?? 0) - (saved?.frames.length ?? 0))
     this.receipts = new Receipts(saved?.accepted ?? -1)
-    this.secret = new ResumeSecret(saved === undefined ? null : Buffer.from(saved.resume, 'base64'))
+    this.secret = new ResumeSecret(saved?.resume)
     if (acknowledges) this.receipts.follow()
   }
 
@@ -219,7 +219,7 @@ export class Session implements Speaker {
   /** For the time in which there is no process. */
   state (): SessionState {
     const frames = [...this.#outbox.kept()].map(({ text, receipt }) => ({ text, sender: receipt === null ? null : (receipt.sender as Session).id, cid: receipt?.cid ?? 0 }))
-    return { seq: this.#outbox.seq, acknowledged: this.#acknowledges, accepted: this.receipts.accepted, frames, resume: this.secret.hash?.toString('base64') ?? '' }
+    return { seq: this.#outbox.seq, acknowledged: this.#acknowledges, accepted: this.receipts.accepted, frames, resume: this.secret.saved }
   }
 
   /** Takes up what was kept before there was this process; a sender that is not there any more hears of nothing. */

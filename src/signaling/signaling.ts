@@ -99,6 +99,7 @@ class Door implements Signaling {
   resume (socket: Socket, secret: string, ack: number, remoteAddress: string): SocketEvents {
     try {
       const session = this.#find(secret)
+      session.secret.use(secret)
       this.#hub.resume(session, socket, ack, remoteAddress)
       return this.#hub.eventsOf(session, socket)
     } catch (error) {
