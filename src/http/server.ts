@@ -112,6 +112,7 @@ async function buildApp (needs: HttpNeeds, isStopping: () => boolean): Promise<A
     childLoggerFactory: parent => parent,
     requestIdHeader: false,
     forceCloseConnections: 'idle',
+    return503OnClosing: false,
     routerOptions: { maxParamLength: 1024 },
     frameworkErrors: (error, request, reply) => { answerError(error, request, reply as never, BODY_LIMIT_BYTES) },
   })
