@@ -111,12 +111,13 @@ export class Hub {
   }
 
   resume (session: Session, socket: Socket, ack: number, remoteAddress: string): void {
+    session.acknowledge(ack)
+    // Before it has the new socket: what it is told comes there with the replay, behind the welcome.
+    session.room?.presence.catchUp(session)
     if (session.socket !== null) this.#countSocket(session, -1)
     session.attach(socket, remoteAddress, performance.now())
     this.#countSocket(session, 1)
-    session.acknowledge(ack)
     session.receipts.allowRepeats()
-    session.room?.presence.catchUp(session)
     this.#welcome(session, true)
     session.replay()
     this.#needs.metrics.add('turnpike_signaling_resumes_total', { result: 'resumed' })
@@ -156,7 +157,7 @@ export class Hub {
       iceServers: ice?.iceServers ?? [],
       iceExpiresAt: ice?.expiresAtSeconds ?? null,
       ...{ heartbeat: this.#needs.limits.heartbeatSeconds, grace: this.#needs.limits.graceSeconds },
-      ...{ resumed, accepted: receipts.accepted, delivered: receipts.delivered },
+      ...{ resumed, accepted: receipts.accepted, delivered: receipts.tellDelivered() },
     })
   }
 

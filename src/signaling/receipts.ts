@@ -18,9 +18,10 @@ export class Receipts {
     return this.#taken === -1 ? null : this.#taken
   }
 
-  get delivered (): number | null {
-    const delivered = this.#deliveredUpTo()
-    return delivered < 0 ? null : delivered
+  /** How far everything has arrived; what is told with a welcome is no news afterwards. */
+  tellDelivered (): number | null {
+    this.#told = this.#deliveredUpTo()
+    return this.#told < 0 ? null : this.#told
   }
 
   /** From now on it is known which have arrived. */

@@ -61,14 +61,21 @@ test('delivered goes as far as nothing is open, and is told when it moves', () =
   receipts.settle(1)
   expect(receipts.takeNews()).toBe(0)
   receipts.settle(1)
-  expect([receipts.delivered, receipts.takeNews(), receipts.takeNews()]).toEqual([3, 3, null])
+  expect([receipts.takeNews(), receipts.takeNews()]).toEqual([3, null])
+})
+
+test('what a welcome has told of delivery is no news', () => {
+  const receipts = new Receipts()
+  receipts.follow()
+  receipts.isRepeated(1)
+  expect([receipts.tellDelivered(), receipts.takeNews()]).toEqual([1, null])
 })
 
 test('for a client that does not acknowledge nothing is followed', () => {
   const receipts = new Receipts()
   receipts.isRepeated(1)
   receipts.expect(1)
-  expect([receipts.delivered, receipts.takeNews()]).toEqual([null, null])
+  expect([receipts.tellDelivered(), receipts.takeNews()]).toEqual([null, null])
 })
 
 test('the secret of a session: the newest, and the one before until the newest is known', () => {
@@ -79,5 +86,16 @@ test('the secret of a session: the newest, and the one before until the newest i
   expect([secret.isRight(first), secret.isRight(second), secret.isRight('s_1.x')]).toEqual([true, true, false])
   secret.confirm()
   expect([secret.isRight(first), secret.isRight(second)]).toEqual([false, true])
-  expect(new ResumeSecret(secret.hash).isRight(second)).toBe(true)
+  expect(new ResumeSecret(secret.saved).isRight(second)).toBe(true)
+})
+
+test('a client whose welcomes are lost again and again comes with the same secret each time, and over a restart', () => {
+  const secret = new ResumeSecret()
+  const first = secret.renew('s_1')
+  for (let lost = 0; lost < 3; lost++) {
+    expect(secret.isRight(first)).toBe(true)
+    secret.use(first)
+    secret.renew('s_1')
+  }
+  expect(new ResumeSecret(secret.saved).isRight(first)).toBe(true)
 })
