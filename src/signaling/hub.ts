@@ -210,8 +210,7 @@ export class Hub {
     // The socket itself refuses such a frame, before it has read it.
     if (code === closeCodeOf('frame-too-large')) this.countError('frame-too-large')
     this.#countClose(code)
-    if (LEAVING.has(code) || REFUSED.has(code) || this.#needs.limits.graceSeconds === 0) session.end(code, '')
-    else session.detach(code)
+    session.detach(code, LEAVING.has(code) || REFUSED.has(code) || this.#needs.limits.graceSeconds === 0)
   }
 
   readonly #ended = (session: Session, code: number): void => {

@@ -206,12 +206,12 @@ export class Session implements Speaker {
     this.detach(code)
   }
 
-  /** The socket is gone. */
-  detach (code: number): void {
+  /** The socket is gone, and the session with it where that was meant. */
+  detach (code: number, isMeant = false): void {
     if (this.#ended) return
     this.#socket = null
     this.#count()
-    if (this.#isForgetful) return this.end(code, 'lost')
+    if (isMeant || this.#isForgetful) return this.end(code, 'lost')
     this.detachedAtMs ??= performance.now()
     this.#needs.hooks.onDetach(this)
   }
