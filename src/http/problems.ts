@@ -32,8 +32,13 @@ export function answerWithProblems (app: App, bodyLimitBytes: number): void {
     if (allowed.length > 0 && !allowed.includes(request.method as 'GET')) {
       return send(reply.header('allow', allowed.join(', ')), problemOf(new TurnpikeError('method-not-allowed', `${request.method} is not answered here; ${allowed.join(', ')} is`), request.id))
     }
-    return send(reply, problemOf(new TurnpikeError('not-found', `nothing answers ${request.method} ${path.slice(0, 200)}`), request.id))
+    return send(reply, problemOf(new TurnpikeError('not-found', `nothing answers ${request.method} ${withoutTokens(path).slice(0, 200)}`), request.id))
   })
+}
+
+/** An answer is kept by whoever asked, in a log perhaps: what is as long as a room token is left out of it. */
+function withoutTokens (path: string): string {
+  return path.replaceAll(/[^/]{129,}/g, '…')
 }
 
 /** Answers one error. Fastify calls it by itself for requests that reach no route at all. */

@@ -18,6 +18,7 @@ import { createMetricsListener } from './metrics-listener.ts'
 import { observeRequests } from './observe.ts'
 import { describeApi } from './openapi.ts'
 import { answerError, answerWithProblems } from './problems.ts'
+import { libdatachannelSocket } from './dialects/libdatachannel.ts'
 import { serveForms } from './forms/forms.ts'
 import { repeatAnswers } from './idempotency.ts'
 import { answerPreflights } from './preflight.ts'
@@ -139,7 +140,9 @@ function requestIds (): () => string {
 async function addRoutes (app: App, needs: HttpNeeds, isStopping: () => boolean): Promise<void> {
   const { config } = needs
   await acceptWebSockets(app, config.signaling.messageBytes)
-  signalSocket(app, { ...needs, allowedOrigins: config.http.allowedOrigins, anonymousCapacity: config.signaling.topicCapacity })
+  const joining = { ...needs, allowedOrigins: config.http.allowedOrigins, anonymousCapacity: config.signaling.topicCapacity }
+  signalSocket(app, joining)
+  libdatachannelSocket(app, joining)
   answerHealth(app, { ...needs, isStoreWritable: () => needs.store.isWritable(), isStopping })
   issueCredentials(app, needs)
   serveRevocations(app, needs)

@@ -3,10 +3,9 @@ import websocket from '@fastify/websocket'
 import type { ServerResponse } from 'node:http'
 import type { FastifyRequest } from 'fastify'
 import type { WebSocket } from 'ws'
-import type { Grant } from '../access/access.ts'
 import { isTurnpikeError, TurnpikeError } from '../protocol/errors.ts'
 import { RESUME_PREFIX, SUBPROTOCOL, TOKEN_PREFIX } from '../protocol/frames.ts'
-import type { Signaling } from '../signaling/signaling.ts'
+import type { SignalGrant, Signaling } from '../signaling/signaling.ts'
 import type { App } from './app-type.ts'
 import { grantFor, type JoiningNeeds } from './joining.ts'
 import { listen, WsSocket } from './ws-socket.ts'
@@ -14,7 +13,7 @@ import { listen, WsSocket } from './ws-socket.ts'
 export type SignalSocketNeeds = JoiningNeeds & { signaling: Pick<Signaling, 'admit' | 'attach' | 'resume' | 'requireSession'> }
 
 /** How a socket is to begin: in a room, or where another one ended. */
-type Beginning = { grant: Grant, ack: number | null } | { resume: string, ack: number }
+type Beginning = { grant: SignalGrant, ack: number | null } | { resume: string, ack: number }
 
 declare module 'fastify' {
   interface FastifyRequest {

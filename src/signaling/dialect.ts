@@ -31,6 +31,8 @@ export type Happening =
 export type Speaker = {
   readonly info: PeerInfo
   readonly project: string
+  /** Which of the forms of its protocol this peer speaks, once that has shown; its dialect sets and reads it. */
+  form: string | null
 }
 
 /** What a frame can ask for. All of them throw a TurnpikeError where they are refused. */

@@ -1,4 +1,5 @@
 /** All sessions of this server: how they come, go, come back and end, and what their frames do. */
+import { isUtf8 } from 'node:buffer'
 import type { Config } from '../config/schema.ts'
 import type { Log } from '../lifecycle.ts'
 import type { Metrics } from '../metrics/metrics.ts'
@@ -168,6 +169,8 @@ export class Hub {
     const verdict = session.bucket.take(nowMs)
     if (verdict === 'flooding') return session.endWith('flooding', 'frames kept coming after rate-limited')
     if (isBinary && session.dialect?.takesBinary !== true) return session.endWith('frame-binary', 'the frame is binary')
+    // Of text the socket itself has seen to that (RFC 6455 §8.1).
+    if (isBinary && !isUtf8(data)) return session.endWith('frame-not-json', 'the frame is not encoded as UTF-8')
     if (data.length > session.limits.messageBytes) return session.endWith('frame-too-large', `a frame may have ${session.limits.messageBytes} bytes`)
     if (session.dialect === null) this.#receiveNative(session, data.toString('utf8'), verdict === 'limited')
     else this.#receiveDialect(session, data.toString('utf8'), verdict === 'limited')
@@ -190,7 +193,8 @@ export class Hub {
   }
 
   #receiveDialect (session: Session, text: string, isLimited: boolean): void {
-    const tell = (code: ErrorCode, message: string): void => session.tell({ type: 'error', ref: null, code, message, to: null })
+    // An error that has a close code is the end of the socket in every protocol.
+    const tell = (code: ErrorCode, message: string): void => (errorEntry(code).close === undefined ? session.tell({ type: 'error', ref: null, code, message, to: null }) : session.endWith(code, message))
     if (isLimited) return tell('rate-limited', `${session.limits.signalsPerSecond} frames a second, ${session.limits.signalsBurst} at once; this one was not delivered`)
     try {
       session.dialect?.receive(session, text, this.#ofDialects as Requests)

@@ -45,6 +45,7 @@ export type SessionNeeds = { id: string, dialect: Dialect | null, grant: SignalG
 
 export class Session implements Speaker {
   info: PeerInfo
+  form: string | null = null
   room: Members | null = null
   /** The change of presence in its room that it is told next, and the one that told of itself. */
   presenceCursor = 0
