@@ -14,7 +14,7 @@ export type RoomEvent =
   | { type: 'peer.joined', fields: { room: string, peer: string, role: string | null, session: string } }
   | { type: 'peer.left', fields: { room: string, peer: string, session: string, reason: LeaveReason } }
 export type RoomsNeeds = { limits: Limits, socketsPerAddress: number, metrics: Pick<Metrics, 'set'>, nowSeconds: () => number, announce (project: string, event: RoomEvent): void, watch: RoomNeeds['watch'] }
-type Place = Pick<SignalGrant, 'project' | 'room' | 'peer' | 'kind' | 'capacity' | 'takeover'>
+type Place = Pick<SignalGrant, 'project' | 'room' | 'peer' | 'kind' | 'capacity' | 'takeover' | 'heldBy'>
 
 /** Counts by name, without entries that are zero. */
 class Tally {
@@ -59,7 +59,7 @@ export class Rooms {
     if (said !== undefined && (said.kind !== place.kind || Math.min(said.capacity, roomCapacity) !== capacity)) throw new TurnpikeError('room-mode-conflict', `the room is ${said.kind} for ${said.capacity}, the token says ${place.kind} for ${place.capacity}`)
     if (room === undefined) return
     // Whose socket is lost gives way to somebody with a token of their own.
-    if (namesake !== undefined && !place.takeover && namesake.socket !== null) throw new TurnpikeError('peer-id-taken', 'the room has a peer with this id')
+    if (namesake !== undefined && namesake.socket !== null && !mayTakeOver(place, namesake)) throw new TurnpikeError('peer-id-taken', 'the room has a peer with this id')
     if (namesake === undefined && room.isFull) throw new TurnpikeError('room-full', `the room holds ${room.capacity}`)
   }
 
@@ -139,6 +139,11 @@ export class Rooms {
     this.#needs.metrics.set('turnpike_signaling_rooms', { project }, this.#roomsOf.add(project, -1))
     this.#needs.announce(project, { type: 'room.ended', fields: { room: room.id, kind: room.kind } })
   }
+}
+
+/** Who holds the same as the client that is there is that client. */
+function mayTakeOver ({ takeover, heldBy }: Place, { grant }: Session): boolean {
+  return takeover || (heldBy !== undefined && heldBy === grant.heldBy)
 }
 
 /** A room of one project is never that of another; ids hold no control characters. */
