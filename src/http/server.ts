@@ -18,6 +18,7 @@ import { createMetricsListener } from './metrics-listener.ts'
 import { observeRequests } from './observe.ts'
 import { describeApi } from './openapi.ts'
 import { answerError, answerWithProblems } from './problems.ts'
+import { servePeerjs } from './dialects/peerjs.ts'
 import { serveForms } from './forms/forms.ts'
 import { repeatAnswers } from './idempotency.ts'
 import { answerPreflights } from './preflight.ts'
@@ -140,6 +141,7 @@ async function addRoutes (app: App, needs: HttpNeeds, isStopping: () => boolean)
   const { config } = needs
   await acceptWebSockets(app, config.signaling.messageBytes)
   signalSocket(app, { ...needs, allowedOrigins: config.http.allowedOrigins, anonymousCapacity: config.signaling.topicCapacity })
+  servePeerjs(app, { ...needs, allowedOrigins: config.http.allowedOrigins, anonymousCapacity: config.signaling.topicCapacity })
   answerHealth(app, { ...needs, isStoreWritable: () => needs.store.isWritable(), isStopping })
   issueCredentials(app, needs)
   serveRevocations(app, needs)

@@ -1,5 +1,6 @@
 /** Every protocol of others that is spoken here. */
 import type { DialectName } from '../../protocol/project-settings.ts'
 import type { Dialect } from '../dialect.ts'
+import { peerjs } from './peerjs.ts'
 
-export const DIALECT_TABLE: Partial<Record<DialectName, Dialect>> = {}
+export const DIALECT_TABLE: Partial<Record<DialectName, Dialect>> = { peerjs }
