@@ -19,6 +19,7 @@ import { observeRequests } from './observe.ts'
 import { describeApi } from './openapi.ts'
 import { answerError, answerWithProblems } from './problems.ts'
 import { libdatachannelSocket } from './dialects/libdatachannel.ts'
+import { servePeerjs } from './dialects/peerjs.ts'
 import { serveForms } from './forms/forms.ts'
 import { repeatAnswers } from './idempotency.ts'
 import { answerPreflights } from './preflight.ts'
@@ -143,6 +144,7 @@ async function addRoutes (app: App, needs: HttpNeeds, isStopping: () => boolean)
   const joining = { ...needs, allowedOrigins: config.http.allowedOrigins, anonymousCapacity: config.signaling.topicCapacity }
   signalSocket(app, joining)
   libdatachannelSocket(app, joining)
+  servePeerjs(app, joining)
   answerHealth(app, { ...needs, isStoreWritable: () => needs.store.isWritable(), isStopping })
   issueCredentials(app, needs)
   serveRevocations(app, needs)

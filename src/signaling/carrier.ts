@@ -82,9 +82,14 @@ export class Carrier implements Requests<Session> {
 
   /** Tells senders that nobody came. */
   returnMail (mail: readonly Mail[]): void {
+    if (mail.length === 0) return
+    // A client of another protocol that has no numbers is told once of each peer that did not come.
+    const told = new Set<string>()
     for (const { from, to, signal, ref } of mail) {
       this.#needs.onWaiting(-signal.body.length)
-      if (!from.hasEnded) from.tell({ type: 'error', ref, code: 'peer-unavailable', message: `${quoted(to)} did not come`, to })
+      const about = from.dialect === null || ref !== null ? null : `${from.id} ${to}`
+      if (!from.hasEnded && (about === null || !told.has(about))) from.tell({ type: 'error', ref, code: 'peer-unavailable', message: `${quoted(to)} did not come`, to })
+      if (about !== null) told.add(about)
       if (ref !== null) from.settle(ref)
     }
   }

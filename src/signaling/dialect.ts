@@ -60,6 +60,6 @@ export type Dialect = {
   toNative (body: string): unknown
   /** What is sent when something has happened: any number of frames. */
   tell (happening: Happening, self: Speaker): string[]
-  /** Carries a frame of the client out. What it throws (TurnpikeError) is told by `tell` as an error. */
+  /** Carries a frame of the client out. What it throws (TurnpikeError) is told by `tell` as an error, and ends the socket where that error does. */
   receive (self: Speaker, text: string, requests: Requests): void
 }

@@ -4,7 +4,7 @@ import { TurnpikeError } from '../protocol/errors.ts'
 export type Envelope = {
   /** The frame as JSON.parse reads it. */
   fields: Readonly<Record<string, unknown>>
-  /** The text of the value of `data`, as it was sent; undefined where there is none. */
+  /** The text of the value of `data`, or of what carries it in another protocol, as it was sent; undefined where there is none. */
   data: string | undefined
 }
 
@@ -16,7 +16,7 @@ const COMMA = 0x2C
 const COLON = 0x3A
 
 /** Throws frame-not-json. The whole frame is parsed, so that no receiver is ever sent broken JSON. */
-export function readEnvelope (text: string): Envelope {
+export function readEnvelope (text: string, member = 'data'): Envelope {
   let fields: unknown
   try {
     fields = JSON.parse(text)
@@ -25,14 +25,12 @@ export function readEnvelope (text: string): Envelope {
   }
   if (typeof fields !== 'object' || fields === null || Array.isArray(fields)) throw new TurnpikeError('frame-not-json', 'the frame is JSON, but no object')
   const known = fields as Record<string, unknown>
-  if (!Object.hasOwn(known, 'data')) return { fields: known, data: undefined }
-  // A key that is written with escapes ("d\u0061ta") is not found in the text; its value is then written anew.
-  return { fields: known, data: findData(text) ?? JSON.stringify(known['data']) }
+  return { fields: known, data: Object.hasOwn(known, member) ? findValue(text, member) : undefined }
 }
 
-/** The text of the last top-level `data`, the one that JSON.parse takes. The text is known to be valid JSON. */
-function findData (text: string): string | null {
-  let found: string | null = null
+/** The text of the last top-level value with this key, the one that JSON.parse takes. The text is known to be valid JSON. */
+function findValue (text: string, member: string): string | undefined {
+  let found: string | undefined
   let depth = 0
   let key: string | null = null
   let valueStart = -1
@@ -40,18 +38,23 @@ function findData (text: string): string | null {
     const code = text.charCodeAt(at)
     if (code === QUOTE) {
       const end = endOfString(text, at)
-      if (depth === 1 && valueStart === -1) key = text.slice(at + 1, end)
+      if (depth === 1 && valueStart === -1) key = readKey(text.slice(at + 1, end))
       at = end
     } else if (code === COLON && depth === 1 && valueStart === -1) {
       valueStart = at + 1
     } else if (OPEN.has(code)) {
       depth++
     } else if ((code === COMMA && depth === 1) || (CLOSE.has(code) && --depth === 0)) {
-      if (key === 'data' && valueStart !== -1) found = text.slice(valueStart, at).trim()
+      if (key === member && valueStart !== -1) found = text.slice(valueStart, at).trim()
       valueStart = -1
     }
   }
   return found
+}
+
+/** A key may be written with escapes ("d\u0061ta"). */
+function readKey (written: string): string {
+  return written.includes('\\') ? JSON.parse(`"${written}"`) as string : written
 }
 
 /** Where the string that begins here ends: the next quote with an even number of backslashes before it. */

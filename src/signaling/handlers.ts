@@ -31,9 +31,13 @@ export function handleFrame (session: Session, envelope: Envelope, requests: Req
   if (cid !== undefined && !isCount(cid)) throw invalid('cid', 'must be an integer from 0')
   if (ack !== undefined) acknowledge(session, ack, 'ack')
   if (cid !== undefined && session.receipts.isRepeated(cid)) return session.tell({ type: 'accepted', ref: cid })
-  if (isLimited && type !== 'ack') throw new TurnpikeError('rate-limited', `${session.limits.signalsPerSecond} frames a second, ${session.limits.signalsBurst} at once; this one was not delivered`)
+  if (isLimited && type !== 'ack') throw rateLimited(session)
   HANDLERS[type as ClientFrame['type']](session, envelope, requests)
   if (cid !== undefined) session.tell({ type: 'accepted', ref: cid })
+}
+
+export function rateLimited ({ limits: { signalsPerSecond, signalsBurst } }: Session): TurnpikeError {
+  return new TurnpikeError('rate-limited', `${signalsPerSecond} frames a second, ${signalsBurst} at once; this one was not delivered`)
 }
 
 /** The `cid` that an error frame refers to. */

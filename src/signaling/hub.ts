@@ -10,7 +10,7 @@ import { Attachment, type AttachmentNeeds, type SocketEvents } from './attachmen
 import { Carrier } from './carrier.ts'
 import type { Requests } from './dialect.ts'
 import { readEnvelope, type Envelope } from './envelope.ts'
-import { handleFrame, refOf } from './handlers.ts'
+import { handleFrame, rateLimited, refOf } from './handlers.ts'
 import { Limits, type ProjectQuotas } from './limits.ts'
 import { Rooms, type RoomEvent } from './rooms.ts'
 import { saveSessions } from './saved-sessions.ts'
@@ -51,6 +51,8 @@ export class Hub {
   readonly #needs: HubNeeds
   readonly #events: AttachmentNeeds
   readonly #ofDialects: Requests<Session>
+  /** What a frame that came too fast can ask for: to be told whom it did not reach. */
+  readonly #ofTooFast: Requests<Session>
   /** Closing handshakes under way: their sockets still count as this server's. */
   readonly #closing = new Set<Socket>()
   readonly #delivered = new Map<string, number>()
@@ -69,6 +71,11 @@ export class Hub {
     this.carrier = new Carrier({ countSignals: this.#countSignals, hasRoom: size => this.#waiting + size <= limits.waitingBytes, onWaiting: this.#waits })
     const { carrier } = this
     this.#ofDialects = { signal: (...said) => carrier.signalOrTell(...said), update: (from, metadata) => carrier.update(from, metadata), leave: from => carrier.leave(from) }
+    this.#ofTooFast = {
+      ...this.#ofDialects,
+      signal: (from, to, _signal, ref) => from.tell({ type: 'error', ref, code: 'rate-limited', message: rateLimited(from).message, to }),
+      update: from => { throw rateLimited(from) },
+    }
     this.tending = new Tending({
       ...limits,
       ...{ sessions: this.sessions, rooms: this.rooms, carrier: this.carrier, metrics, nowSeconds, countError: this.countError },
@@ -193,13 +200,12 @@ export class Hub {
   }
 
   #receiveDialect (session: Session, text: string, isLimited: boolean): void {
-    // An error that has a close code is the end of the socket in every protocol.
-    const tell = (code: ErrorCode, message: string): void => (errorEntry(code).close === undefined ? session.tell({ type: 'error', ref: null, code, message, to: null }) : session.endWith(code, message))
-    if (isLimited) return tell('rate-limited', `${session.limits.signalsPerSecond} frames a second, ${session.limits.signalsBurst} at once; this one was not delivered`)
+    const tell = (code: ErrorCode, message: string): void => session.tell({ type: 'error', ref: null, code, message, to: null })
     try {
-      session.dialect?.receive(session, text, this.#ofDialects as Requests)
+      session.dialect?.receive(session, text, (isLimited ? this.#ofTooFast : this.#ofDialects) as Requests)
     } catch (error) {
-      if (isTurnpikeError(error)) tell(error.code, error.message)
+      if (isTurnpikeError(error) && errorEntry(error.code).close !== undefined) session.endWith(error.code, error.message)
+      else if (isTurnpikeError(error)) tell(error.code, error.message)
       else this.#failed(session, error)
     }
   }

@@ -19,7 +19,9 @@ export class Mailbox {
     const size = waiting.reduce((sum, { signal }) => sum + signal.body.length, mail.signal.body.length)
     const { mailboxSeconds, mailboxMessages, mailboxBytes } = this.#limits
     if (mailboxSeconds === 0 || waiting.length >= mailboxMessages || size > mailboxBytes) return false
-    waiting.push(mail)
+    // What a client of another protocol sends to somebody is given up together: it cannot tell which of it has arrived.
+    const first = mail.from.dialect === null ? undefined : waiting.find(({ from }) => from === mail.from)
+    waiting.push(first === undefined ? mail : { ...mail, untilMs: first.untilMs })
     this.#waiting.set(mail.to, waiting)
     this.size += mail.signal.body.length
     return true

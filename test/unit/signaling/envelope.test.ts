@@ -8,13 +8,24 @@ test.each([
   ['{ "x" : {"data":1}, "data" : "}" }', '"}"'],
   ['{"data":"a\\"b\\\\","to":"data"}', '"a\\"b\\\\"'],
   ['{"data":1,"data":2}', '2'],
-  ['{"d\\u0061ta":{"n":1e2}}', '{"n":100}'],
+  ['{"d\\u0061ta":{"n":1e2}}', '{"n":1e2}'],
+  ['{"data":1,"d\\u0061ta":2,"d\\\\u0061ta":3}', '2'],
   ['{"to":"data","data":12345678901234567890.10}', '12345678901234567890.10'],
   ['{"data":"\\ud83d\\ude00 \\u00e9"}', '"\\ud83d\\ude00 \\u00e9"'],
   ['{"data":null}', 'null'],
   ['{"a":[{"data":1}],"data":{"data":[{}]}}', '{"data":[{}]}'],
 ])('%s carries %s', (text, data) => {
   expect(readEnvelope(text).data).toBe(data)
+})
+
+test('the value of another key goes on in the same way', () => {
+  expect(readEnvelope('{"data":1,"p\\u0061yload":[{"payload":2}, 1e2]}', 'payload').data).toBe('[{"payload":2}, 1e2]')
+  expect(readEnvelope('{"data":1}', 'payload').data).toBeUndefined()
+})
+
+test('what is nested without bound goes on too, under a key with escapes as well', () => {
+  const nested = '['.repeat(30_000) + ']'.repeat(30_000)
+  expect(readEnvelope(`{"d\\u0061ta":${nested}}`).data).toBe(nested)
 })
 
 test('a frame without data has none', () => {
