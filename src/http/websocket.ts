@@ -3,11 +3,11 @@ import websocket from '@fastify/websocket'
 import type { ServerResponse } from 'node:http'
 import type { FastifyRequest } from 'fastify'
 import type { WebSocket } from 'ws'
+import { grantFor, type JoiningNeeds } from '../joining.ts'
 import { isTurnpikeError, TurnpikeError } from '../protocol/errors.ts'
 import { RESUME_PREFIX, SUBPROTOCOL, TOKEN_PREFIX } from '../protocol/frames.ts'
 import type { SignalGrant, Signaling } from '../signaling/signaling.ts'
 import type { App } from './app-type.ts'
-import { grantFor, type JoiningNeeds } from './joining.ts'
 import { listen, WsSocket } from './ws-socket.ts'
 
 export type SignalSocketNeeds = JoiningNeeds & { signaling: Pick<Signaling, 'admit' | 'attach' | 'resume' | 'requireSession'> }

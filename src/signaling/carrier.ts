@@ -137,13 +137,15 @@ function frameFor (receiver: Session, parcel: Parcel): string | null {
   if (dialect === null) return (parcel.tail === undefined ? (parcel.tail = tailOf(from.info.id, signal)) : parcel.tail)
   if (dialect.name === signal.spoken) return dialect.relay(from.info.id, signal.body, receiver)
   const data = nativeDataOf(signal)
-  return data === undefined ? null : dialect.fromNative(from.info.id, data, receiver)
+  if (data === undefined) return null
+  return data === null && signal.spoken !== 'native' ? '' : dialect.fromNative(from.info.id, data, receiver)
 }
 
 function tailOf (from: string, signal: Signal): string | null {
   if (signal.spoken === 'native') return signalTail(from, signal.body)
   const data = nativeDataOf(signal)
-  return data === undefined ? null : signalTail(from, JSON.stringify(data))
+  if (data === undefined) return null
+  return data === null ? '' : signalTail(from, JSON.stringify(data))
 }
 
 function nativeDataOf (signal: Signal): unknown {

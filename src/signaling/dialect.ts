@@ -52,11 +52,13 @@ export type Dialect = {
   readonly name: DialectName
   /** May frames be binary? They are read as text all the same. */
   readonly takesBinary: boolean
+  /** Characters that a frame has here for each byte that it had on the wire, where its door writes it anew. */
+  readonly inflation?: number
   /** The frame of a signal that a peer of the same dialect sent. */
   relay (from: string, body: string, self: Speaker): string
   /** The frame of a native signal ({description}, {candidate} or anything else), parsed; null where this protocol has no words for it, '' where it needs none. */
   fromNative (from: string, data: unknown, self: Speaker): string | null
-  /** The native `data` of what was said in this dialect; undefined where it means nothing to others. */
+  /** The native `data` of what was said in this dialect; undefined where others have no words for it, null where they need none. */
   toNative (body: string): unknown
   /** What is sent when something has happened: any number of frames. */
   tell (happening: Happening, self: Speaker): string[]

@@ -178,7 +178,7 @@ export class Hub {
     if (isBinary && session.dialect?.takesBinary !== true) return session.endWith('frame-binary', 'the frame is binary')
     // Of text the socket itself has seen to that (RFC 6455 §8.1).
     if (isBinary && !isUtf8(data)) return session.endWith('frame-not-json', 'the frame is not encoded as UTF-8')
-    if (data.length > session.limits.messageBytes) return session.endWith('frame-too-large', `a frame may have ${session.limits.messageBytes} bytes`)
+    if (data.length > session.limits.messageBytes * (session.dialect?.inflation ?? 1)) return session.endWith('frame-too-large', `a frame may have ${session.limits.messageBytes} bytes`)
     if (session.dialect === null) this.#receiveNative(session, data.toString('utf8'), verdict === 'limited')
     else this.#receiveDialect(session, data.toString('utf8'), verdict === 'limited')
   }

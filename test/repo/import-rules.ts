@@ -15,10 +15,13 @@ export const RULES: Readonly<Record<string, readonly string[]>> = {
   access: ['protocol', 'store', 'metrics', 'cluster', 'type config', 'type lifecycle'],
   usage: ['protocol', 'store', 'metrics', 'cluster', 'type config', 'type lifecycle'],
   webhooks: ['protocol', 'store', 'metrics', 'cluster', 'type config', 'type lifecycle'],
-  http: ['protocol', 'type config', 'type metrics', 'type lifecycle', 'type relay', 'type credentials', 'type signaling', 'type access', 'type usage', 'type webhooks'],
+  http: ['protocol', 'joining', 'type config', 'type metrics', 'type lifecycle', 'type relay', 'type credentials', 'type signaling', 'type access', 'type usage', 'type webhooks'],
+  // Who may join, for every door that takes peers in.
+  joining: ['protocol', 'type access'],
+  grpc: ['protocol', 'type joining', 'type config', 'type lifecycle', 'type signaling', 'type access'],
   client: ['protocol'],
   console: ['client', 'type protocol'],
-  app: ['protocol', 'config', 'lifecycle', 'store', 'metrics', 'cluster', 'relay', 'credentials', 'signaling', 'access', 'usage', 'webhooks', 'http'],
+  app: ['protocol', 'config', 'lifecycle', 'store', 'metrics', 'cluster', 'relay', 'credentials', 'signaling', 'access', 'usage', 'webhooks', 'joining', 'http', 'grpc'],
   cli: ['protocol', 'config', 'stun', 'app'],
   main: ['cli'],
 }
@@ -27,6 +30,7 @@ export const RULES: Readonly<Record<string, readonly string[]>> = {
 export const OWNERS: Readonly<Record<string, readonly string[]>> = {
   fastify: ['http/'],
   '@fastify': ['http/'],
+  '@grpc/grpc-js': ['grpc/'],
   ws: ['type http/', 'type signaling/'],
   pino: ['cli/logger.ts'],
   'pino-pretty': ['cli/logger.ts'],
@@ -42,7 +46,7 @@ export const OWNERS: Readonly<Record<string, readonly string[]>> = {
 }
 
 /** The one file of each subject that others may import. */
-export const DOORS: readonly string[] = ['relay/relay.ts', 'credentials/credentials.ts', 'signaling/signaling.ts', 'access/access.ts', 'usage/usage.ts', 'webhooks/webhooks.ts', 'http/server.ts']
+export const DOORS: readonly string[] = ['relay/relay.ts', 'credentials/credentials.ts', 'signaling/signaling.ts', 'access/access.ts', 'usage/usage.ts', 'webhooks/webhooks.ts', 'http/server.ts', 'grpc/grpc.ts']
 
 export function folderOf (file: string): string {
   return file.includes('/') ? file.slice(0, file.indexOf('/')) : file.replace(/\.ts$/, '')

@@ -7,9 +7,9 @@
  * The id is taken as it stands in the path, without decoding: it is compared with what the frames of others name.
  */
 import type { FastifyRequest } from 'fastify'
+import { grantFor, type Claim } from '../../joining.ts'
 import { TurnpikeError } from '../../protocol/errors.ts'
 import type { App } from '../app-type.ts'
-import { grantFor, type Claim } from '../joining.ts'
 import { takeOver, type SignalSocketNeeds } from '../websocket.ts'
 import { listen } from '../ws-socket.ts'
 
