@@ -10,7 +10,7 @@ import { errorEntry, isTurnpikeError, TurnpikeError, type ErrorCode } from '../.
 import { PEERJS_INVALID_KEY, peerjsRefusal } from '../../protocol/peerjs.ts'
 import type { Signaling, SignalGrant } from '../../signaling/signaling.ts'
 import type { App } from '../app-type.ts'
-import { grantFor, type JoiningNeeds } from '../joining.ts'
+import { grantFor, type JoiningNeeds } from '../../joining.ts'
 import { takeOver } from '../websocket.ts'
 import { listen } from '../ws-socket.ts'
 
