@@ -20,6 +20,7 @@ import { describeApi } from './openapi.ts'
 import { answerError, answerWithProblems } from './problems.ts'
 import { libdatachannelSocket } from './dialects/libdatachannel.ts'
 import { serveForms } from './forms/forms.ts'
+import { serveAyame } from './dialects/ayame.ts'
 import { repeatAnswers } from './idempotency.ts'
 import { answerPreflights } from './preflight.ts'
 import { limitRequests } from './rate-limits.ts'
@@ -143,6 +144,7 @@ async function addRoutes (app: App, needs: HttpNeeds, isStopping: () => boolean)
   const joining = { ...needs, allowedOrigins: config.http.allowedOrigins, anonymousCapacity: config.signaling.topicCapacity }
   signalSocket(app, joining)
   libdatachannelSocket(app, joining)
+  serveAyame(app, { ...joining, heartbeatSeconds: config.signaling.heartbeatSeconds })
   answerHealth(app, { ...needs, isStoreWritable: () => needs.store.isWritable(), isStopping })
   issueCredentials(app, needs)
   serveRevocations(app, needs)

@@ -1,8 +1,10 @@
 /** Every protocol of others that is spoken here. */
 import type { DialectName } from '../../protocol/project-settings.ts'
 import type { Dialect } from '../dialect.ts'
+import { AYAME } from './ayame.ts'
 import { libdatachannel } from './libdatachannel.ts'
 
 export const DIALECT_TABLE: Partial<Record<DialectName, Dialect>> = {
+  ayame: AYAME,
   libdatachannel,
 }
