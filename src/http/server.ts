@@ -34,6 +34,7 @@ import { answerHealth } from './routes/health.ts'
 import { serveIntegrations } from './routes/integrations.ts'
 import { serveKeys } from './routes/keys.ts'
 import { serveProjects } from './routes/projects.ts'
+import { serveProto } from './routes/proto.ts'
 import { serveRelays } from './routes/relays.ts'
 import { serveRevocations } from './routes/revocations.ts'
 import { serveRoomTokens } from './routes/rooms.ts'
@@ -145,6 +146,7 @@ async function addRoutes (app: App, needs: HttpNeeds, isStopping: () => boolean)
   signalSocket(app, joining)
   libdatachannelSocket(app, joining)
   serveAyame(app, { ...joining, heartbeatSeconds: config.signaling.heartbeatSeconds })
+  serveProto(app)
   answerHealth(app, { ...needs, isStoreWritable: () => needs.store.isWritable(), isStopping })
   issueCredentials(app, needs)
   serveRevocations(app, needs)
