@@ -1,5 +1,6 @@
 /** The composition root: what exists, what each part needs, in which order it starts. No part knows another but through here. */
 import type { Config } from './config/schema.ts'
+import { grantFor } from './joining.ts'
 import { startAll, stopAll, type Log, type Part } from './lifecycle.ts'
 import { restore } from './store/backup.ts'
 import { openStore, type Store } from './store/store.ts'
@@ -13,6 +14,7 @@ import { createRelay, type Relay, type RelayHealth } from './relay/relay.ts'
 import { createSignaling, type Signaling, migrations as signalingMigrations } from './signaling/signaling.ts'
 import { createUsage, type Usage, migrations as usageMigrations } from './usage/usage.ts'
 import { createWebhooks, type Webhooks, migrations as webhooksMigrations } from './webhooks/webhooks.ts'
+import { createGrpc, type GrpcDoor, type GrpcNeeds } from './grpc/grpc.ts'
 import { createHttp, type Http, type HttpLogger, type InternalAnswer, type InternalRequest } from './http/server.ts'
 
 /** The parts of the world that the process lends and a test may replace. */
@@ -103,7 +105,11 @@ export function createApp (config: Config, world: World): App {
   })
   const http = createHttp({ config, access, credentials, relay, signaling, usage, webhooks, metrics, store, nowSeconds, logger: log, version: world.version })
 
-  return appOver({ machine: watchMachine(metrics, config.dataDir), access, webhooks, usage, credentials, relay, signaling, http }, store)
+  return appOver({ machine: watchMachine(metrics, config.dataDir), access, webhooks, usage, credentials, relay, signaling, http, grpc: createGrpc({ config, log, signaling, grantFor: mayJoin(config, access) }) }, store)
+}
+
+function mayJoin (config: Config, access: Access): GrpcNeeds['grantFor'] {
+  return (claim, request) => grantFor(claim, request, { access, allowedOrigins: config.http.allowedOrigins, anonymousCapacity: config.signaling.topicCapacity })
 }
 
 /** What the control plane itself takes and has left, measured while it runs. */
@@ -116,14 +122,14 @@ function watchMachine (metrics: Metrics, dataDir: string): Part {
   }
 }
 
-type Parts = { machine: Part, access: Access, webhooks: Webhooks, usage: Usage, credentials: Credentials, relay: Relay, signaling: Signaling, http: Http }
+type Parts = { machine: Part, access: Access, webhooks: Webhooks, usage: Usage, credentials: Credentials, relay: Relay, signaling: Signaling, http: Http, grpc: GrpcDoor }
 
-function appOver ({ machine, access, webhooks, usage, credentials, relay, signaling, http }: Parts, store: Store): App {
+function appOver ({ machine, access, webhooks, usage, credentials, relay, signaling, http, grpc }: Parts, store: Store): App {
   return {
     // HTTP before the relay, so that one that needs long (an image is pulled) is told of by /readyz meanwhile.
-    start: async () => { await startAll([machine, access, webhooks, usage, signaling, http, relay, credentials]) },
+    start: async () => { await startAll([machine, access, webhooks, usage, signaling, http, grpc, relay, credentials]) },
     stop: async deadlineMs => {
-      await stopAll([machine, access, webhooks, usage, credentials, relay, http, signaling], deadlineMs)
+      await stopAll([machine, access, webhooks, usage, credentials, relay, http, grpc, signaling], deadlineMs)
       store.close()
     },
     close: () => store.close(),
@@ -132,7 +138,7 @@ function appOver ({ machine, access, webhooks, usage, credentials, relay, signal
     firstKeys: () => access.firstKeys(),
     relayHealth: () => relay.health(),
     decisions: () => relay.decisions(),
-    firewall: () => [{ protocol: 'tcp', ports: new URL(http.url()).port, what: 'API, signaling and the call page' }, ...relay.firewall()],
+    firewall: () => [{ protocol: 'tcp', ports: new URL(http.url()).port, what: 'API, signaling and the call page' }, ...grpc.firewall(), ...relay.firewall()],
     url: () => http.url(),
     metricsUrl: () => http.metricsUrl(),
     iceUrls: () => credentials.urls(),

@@ -96,6 +96,11 @@ export const ConfigSchema = Type.Object({
     heartbeatSeconds: Type.Integer({ minimum: 1, maximum: 300, default: 10, description: 'Seconds between two pings; a socket that answers neither of two is closed.' }),
   }),
 
+  grpc: Type.Object({
+    host: Type.String({ minLength: 1, default: '127.0.0.1', description: 'Address that signaling over gRPC listens on. It is encrypted where tls.cert and tls.key are set; without them leave it on loopback, behind a proxy that encrypts.' }),
+    port: Type.Integer({ minimum: 0, maximum: 65535, default: 0, description: 'Port of signaling over gRPC; 0: none. A project must have the dialect grpc, too.' }),
+  }),
+
   secrets: Type.Object({
     turnRotateDays: Type.Integer({ minimum: 0, maximum: 3650, default: 30, description: 'Days after which the TURN secret is replaced by itself; no call notices. 0: only when asked.' }),
   }),

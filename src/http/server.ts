@@ -21,6 +21,7 @@ import { answerError, answerWithProblems } from './problems.ts'
 import { libdatachannelSocket } from './dialects/libdatachannel.ts'
 import { servePeerjs } from './dialects/peerjs.ts'
 import { serveForms } from './forms/forms.ts'
+import { serveAyame } from './dialects/ayame.ts'
 import { repeatAnswers } from './idempotency.ts'
 import { answerPreflights } from './preflight.ts'
 import { limitRequests } from './rate-limits.ts'
@@ -34,6 +35,7 @@ import { answerHealth } from './routes/health.ts'
 import { serveIntegrations } from './routes/integrations.ts'
 import { serveKeys } from './routes/keys.ts'
 import { serveProjects } from './routes/projects.ts'
+import { serveProto } from './routes/proto.ts'
 import { serveRelays } from './routes/relays.ts'
 import { serveRevocations } from './routes/revocations.ts'
 import { serveRoomTokens } from './routes/rooms.ts'
@@ -145,6 +147,8 @@ async function addRoutes (app: App, needs: HttpNeeds, isStopping: () => boolean)
   signalSocket(app, joining)
   libdatachannelSocket(app, joining)
   servePeerjs(app, joining)
+  serveAyame(app, { ...joining, heartbeatSeconds: config.signaling.heartbeatSeconds })
+  serveProto(app)
   answerHealth(app, { ...needs, isStoreWritable: () => needs.store.isWritable(), isStopping })
   issueCredentials(app, needs)
   serveRevocations(app, needs)

@@ -149,7 +149,7 @@ function tailOf (from: string, signal: Signal): string | null {
 }
 
 function nativeDataOf (signal: Signal): unknown {
-  return signal.spoken === 'native' ? JSON.parse(signal.body) : DIALECT_TABLE[signal.spoken]?.toNative(signal.body)
+  return signal.spoken === 'native' ? JSON.parse(signal.body) : DIALECT_TABLE[signal.spoken].toNative(signal.body)
 }
 
 function quoted (id: string): string {

@@ -120,7 +120,7 @@ class Door implements Signaling {
   #make (grant: SignalGrant, id: string, spoken: SpokenName, acknowledges: boolean): Session {
     const limits = this.#hub.limits.of(grant.project)
     const bucket = new RateBucket(limits.signalsPerSecond, limits.signalsBurst, performance.now())
-    return new Session({ id, dialect: spoken === 'native' ? null : DIALECT_TABLE[spoken] ?? null, grant, limits, bucket, joinedAs: this.#joins++, acknowledges, hooks: this.#hub.hooks })
+    return new Session({ id, dialect: spoken === 'native' ? null : DIALECT_TABLE[spoken], grant, limits, bucket, joinedAs: this.#joins++, acknowledges, hooks: this.#hub.hooks })
   }
 
   /** Sessions that the process before has left: each has its place again, and the grace period to come back. */

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 import type { Happening, Requests, Signal, Speaker } from '../../../../src/signaling/dialect.ts'
 import { peerjs } from '../../../../src/signaling/dialects/peerjs.ts'
 
-const self: Speaker = { info: { id: 'bob', role: null, metadata: {} }, project: 'default', form: '' }
+const self: Speaker = { info: { id: 'bob', role: null, metadata: {} }, project: 'default', form: null }
 type Asked = ['leave'] | ['signal', string, Signal, number | null]
 
 function asked (text: string): Asked[] {

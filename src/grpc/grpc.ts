@@ -1,0 +1,81 @@
+/** The door of gRPC: turnpike.v1.Signaling (protocol/signaling.proto) on a port of its own, where one is set. */
+import type * as library from '@grpc/grpc-js'
+import type { Server, ServerCredentials, ServerOptions } from '@grpc/grpc-js'
+import type { Config } from '../config/schema.ts'
+import type { Part } from '../lifecycle.ts'
+import { TurnpikeError } from '../protocol/errors.ts'
+import { CertificateFiles } from './certificate.ts'
+import { Pings, type Call } from './call-socket.ts'
+import { METHOD } from './message.ts'
+import { negotiate, type NegotiateNeeds } from './negotiate.ts'
+
+type Library = typeof library
+export type GrpcNeeds = NegotiateNeeds & { config: Pick<Config, 'grpc' | 'tls' | 'signaling'> }
+export type GrpcDoor = Part & {
+  /** The port that others than this machine reach, where there is one. */
+  firewall (): { protocol: string, ports: string, what: string }[]
+}
+
+const IDLE_MS = 60_000
+const KEEPALIVE = { 'grpc.keepalive_time_ms': 30_000, 'grpc.keepalive_timeout_ms': 20_000 }
+
+export function createGrpc (needs: GrpcNeeds): GrpcDoor {
+  const { host, port } = needs.config.grpc
+  const address = port === 0 ? null : `${host.includes(':') ? `[${host}]` : host}:${port}`
+  let server: Server | null = null
+  return {
+    name: 'grpc',
+    firewall: () => (port === 0 || isLoopback(host) ? [] : [{ protocol: 'tcp', ports: String(port), what: 'signaling over gRPC' }]),
+    start: async () => {
+      if (address === null) return
+      // Only here: it takes memory and time that nobody is to spend on a port that is off.
+      const library = await import('@grpc/grpc-js')
+      server = build(needs, library)
+      await listen(server, address, credentialsOf(needs, library))
+      needs.log.info({ address, tls: needs.config.tls.cert !== undefined }, 'gRPC signaling listens')
+    },
+    stop: async deadlineMs => {
+      if (server === null) return
+      const stopping = server
+      server = null
+      const forced = setTimeout(() => stopping.forceShutdown(), deadlineMs / 2)
+      await new Promise<void>(resolve => stopping.tryShutdown(() => resolve()))
+      clearTimeout(forced)
+    },
+  }
+}
+
+function build (needs: GrpcNeeds, library: Library): Server {
+  const { messageBytes, socketsPerAddress } = needs.config.signaling
+  const options: ServerOptions = {
+    ...KEEPALIVE,
+    'grpc.max_receive_message_length': messageBytes,
+    'grpc.max_send_message_length': -1,
+    'grpc.max_concurrent_streams': socketsPerAddress,
+    'grpc.max_connection_idle_ms': IDLE_MS,
+    'grpc.enable_channelz': 0,
+  }
+  const server = new library.Server(options)
+  const pings = new Pings()
+  const asItIs = (bytes: Buffer): Buffer => bytes
+  const definition = { Negotiate: { path: METHOD, requestStream: true, responseStream: true, requestSerialize: asItIs, requestDeserialize: asItIs, responseSerialize: asItIs, responseDeserialize: asItIs } }
+  server.addService(definition, { Negotiate: (call: Call) => negotiate(call, needs, library, pings) })
+  return server
+}
+
+function credentialsOf ({ config, log }: GrpcNeeds, { ServerCredentials, experimental }: Library): ServerCredentials {
+  const { cert, key, checkSeconds } = config.tls
+  if (cert === undefined || key === undefined) return ServerCredentials.createInsecure()
+  return experimental.createCertificateProviderServerCredentials(new CertificateFiles({ cert, key, checkSeconds }, log), null, false)
+}
+
+async function listen (server: Server, address: string, credentials: ServerCredentials): Promise<void> {
+  await new Promise<void>((resolve, reject) => server.bindAsync(address, credentials, error => {
+    if (error === null) resolve()
+    else reject(new TurnpikeError('address-in-use', `${address} cannot be listened on; it is set by TURNPIKE_GRPC_PORT`, { cause: error }))
+  }))
+}
+
+function isLoopback (host: string): boolean {
+  return host === 'localhost' || host === '::1' || host.startsWith('127.')
+}
