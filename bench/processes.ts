@@ -26,7 +26,10 @@ export async function startProgram (command: string[]): Promise<Program> {
   const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'inherit'] })
   process.on('exit', () => child.kill('SIGKILL'))
   const lines = createInterface({ input: child.stdout })
-  const nextLine = async (): Promise<string> => await new Promise(resolve => lines.once('line', resolve))
+  const nextLine = async (): Promise<string> => await new Promise((resolve, reject) => {
+    lines.once('line', resolve)
+    child.once('exit', () => reject(new Error(`ended: ${command.join(' ')}`)))
+  })
   const line = await nextLine()
   return {
     child,
