@@ -124,10 +124,10 @@ export class Session implements Speaker {
     this.#written = this.#outbox.seq
   }
 
-  /** A signal in the words of its protocol: the whole frame of a dialect, all behind the number of a native one. */
-  deliver (frame: string, receipt: Receipt | null): void {
-    if (this.#needs.dialect === null) return this.#number(`{"type":"signal","seq":${this.#outbox.seq + 1}${frame}`, receipt)
-    this.#write(frame)
+  /** A signal in the words of its protocol: the whole frame of a dialect, all behind the number of a native one. `isUrgent`: it is for this one alone. */
+  deliver (frame: string, receipt: Receipt | null, isUrgent: boolean): void {
+    if (this.#needs.dialect === null) return this.#number(`{"type":"signal","seq":${this.#outbox.seq + 1}${frame}`, receipt, isUrgent)
+    this.#write(frame, isUrgent)
     receipt?.sender.settle(receipt.cid)
   }
 
@@ -234,20 +234,20 @@ export class Session implements Speaker {
     this.#count()
   }
 
-  #number (text: string, receipt: Receipt | null): void {
+  #number (text: string, receipt: Receipt | null, isUrgent = false): void {
     if (this.#ended) return receipt?.sender.undelivered(receipt.cid, this.info.id)
     this.#outbox.seq++
     if (this.#isForgetful) receipt?.sender.settle(receipt.cid)
     else this.#outbox.keep(text, receipt)
     if (this.#socket !== null) this.#written = this.#outbox.seq
-    this.#write(text)
+    this.#write(text, isUrgent)
     if (!this.#isForgetful) this.#bound()
   }
 
-  #write (text: string): void {
+  #write (text: string, isUrgent = false): void {
     const socket = this.#socket
     if (socket === null) return
-    socket.send(text)
+    socket.send(text, isUrgent)
     const buffered = socket.bufferedBytes()
     if (buffered === 0 && this.#isForgetful && this.#counted === 0) return
     if (buffered > this.#needs.limits.outboxBytes) {
