@@ -7,6 +7,7 @@ import { Frame, openPeers, type Entrance, type LoadPeer, type Talker } from './s
 
 export type Contender = {
   program: Program
+  port: number
   /** So many rooms of so many peers, each with a frame of so many bytes for the other, or for all others where there are more. */
   talkers (rooms: number, size: number, bytes: number): Promise<Talker[][]>
 }
@@ -58,12 +59,14 @@ export type SpeechName = keyof typeof SPEECHES
 /** A server that runs, with peers of its own kind of speech. */
 export function contender (program: Program, name: SpeechName): Contender {
   const speech: Speech = SPEECHES[name]
+  const { port } = JSON.parse(program.line) as { port: number }
   const opened = new Map<string, LoadPeer[]>()
   return {
     program,
+    port,
     talkers: async (rooms, size, bytes) => {
       const key = `${rooms} ${size}`
-      const peers = opened.get(key) ?? await openPeers(portOf(program), await speech.entrances(program, rooms, size), speech.signalBegins)
+      const peers = opened.get(key) ?? await openPeers(port, await speech.entrances(program, rooms, size), speech.signalBegins)
       opened.set(key, peers)
       const nameOf = speech.peer ?? ((_, peer: number) => `p${peer}`)
       const frames = new Map<string, Frame>()
@@ -77,8 +80,9 @@ export function contender (program: Program, name: SpeechName): Contender {
   }
 }
 
-function portOf ({ line }: Program): number {
-  return (JSON.parse(line) as { port: number }).port
+/** How a peer comes back that was welcomed so. */
+export function resumeEntrance ({ resume }: { resume: string }, ack: number): Entrance {
+  return { path: `/v1/signal?ack=${ack}`, protocols: `turnpike.v1, turnpike.resume.${resume}` }
 }
 
 /** A frame of so many bytes: as much SDP as fits. */
@@ -90,8 +94,8 @@ function frameOf (bytes: number, frame: (data: object) => string): string {
   return frame(data(SDP_LINE.repeat(lines) + 'x'.repeat(room - lines * (SDP_LINE.length + 2))))
 }
 
-export async function startContender (name: SpeechName): Promise<Contender> {
-  return contender(await startServer('bench/signaling-server.ts', [name.split(',')[0] ?? '']), name)
+export async function startContender (name: SpeechName, nodeFlags: string[] = []): Promise<Contender> {
+  return contender(await startServer('bench/signaling-server.ts', [name.split(',')[0] ?? ''], nodeFlags), name)
 }
 
 /** What can be done at all; null where there is no compiler for it. */

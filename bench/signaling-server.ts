@@ -76,5 +76,5 @@ createInterface({ input: process.stdin }).on('line', line => {
   const [asked, ...numbers] = line.split(' ')
   const [count = 0, size = 0] = numbers.map(Number)
   globalThis.gc?.()
-  process.stdout.write(`${JSON.stringify(asked === 'tokens' ? tokens?.(count, size) : process.memoryUsage().rss)}\n`)
+  process.stdout.write(`${JSON.stringify(asked === 'tokens' ? tokens?.(count, size) : asked === 'usage' ? process.memoryUsage() : process.memoryUsage().rss)}\n`)
 })

@@ -104,7 +104,8 @@ export class LoadPeer {
   #kept = Buffer.alloc(0)
   #toSkip = 0
   #textsBeforeWelcome: number
-  #seq = 0
+  /** The last number that a signal had. */
+  seq = 0
   #cid = 0
   #hasEnded = false
 
@@ -145,7 +146,7 @@ export class LoadPeer {
   }
 
   send (frame: Frame, count: number): void {
-    this.#socket.write(frame.take(count, this.#cid + 1, this.#seq))
+    this.#socket.write(frame.take(count, this.#cid + 1, this.seq))
     this.#cid += count
   }
 
@@ -196,7 +197,7 @@ export class LoadPeer {
       if (i === begins.length) {
         let seq = 0
         for (let digit = (bytes[payload + i] ?? 0) - DIGIT_0; digit >= 0 && digit <= 9; digit = (bytes[payload + ++i] ?? 0) - DIGIT_0) seq = seq * 10 + digit
-        this.#seq = seq
+        this.seq = seq
         return 1
       }
       const text = bytes.toString('latin1', payload, payload + Math.min(length, LOOKED_AT - 4))

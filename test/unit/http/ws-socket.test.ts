@@ -1,5 +1,5 @@
 /** What signaling sends over a WebSocket, as a client of ws reads it. */
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import { once } from 'node:events'
 import fc from 'fast-check'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -17,14 +17,14 @@ afterAll(() => {
 })
 
 /** A socket of ours, what its client has read, and its close code. */
-async function connected (): Promise<{ socket: WsSocket, ws: WebSocket, client: WebSocket, read: string[], closed: Promise<number> }> {
+async function connected (): Promise<{ socket: WsSocket, ws: WebSocket, tcp: Socket, client: WebSocket, read: string[], closed: Promise<number> }> {
   const accepted = once(server, 'connection')
   const client = new WebSocket(`ws://127.0.0.1:${(server.address() as AddressInfo).port}`)
   const read: string[] = []
   client.on('message', (data: Buffer) => read.push(data.toString('utf8')))
   const closed = new Promise<number>((resolve, reject) => client.on('close', resolve).on('error', reject))
-  const [[ws, request]] = await Promise.all([accepted as Promise<[WebSocket, { socket: ConstructorParameters<typeof WsSocket>[1] }]>, once(client, 'open')])
-  return { socket: new WsSocket(ws, request.socket), ws, client, read, closed }
+  const [[ws, request]] = await Promise.all([accepted as Promise<[WebSocket, { socket: Socket }]>, once(client, 'open')])
+  return { socket: new WsSocket(ws, request.socket), ws, tcp: request.socket, client, read, closed }
 }
 
 test('frames of any length and in any script arrive whole and in their order, urgent or not, with pings between them', async () => {
@@ -59,11 +59,24 @@ test('what was sent before a close arrives before it, and nothing after it', asy
 })
 
 test('a client that leaves is not sent what still waits behind the end of its socket', async () => {
-  const { socket, ws, client, read, closed } = await connected()
+  const { socket, ws, tcp, client, closed } = await connected()
+  const before = tcp.bytesWritten
+  const errors: Error[] = []
+  tcp.on('error', error => errors.push(error))
+  ws.on('message', () => socket.send('what waits when the close is read', false))
+  // Both in one piece: they are read in the same turn.
+  const ended = once(ws, 'close')
+  tcpOf(client).cork()
+  client.send('hello')
   client.close(1000)
-  await once(ws, 'close')
-  socket.send('late', true)
+  tcpOf(client).uncork()
+  await ended
   expect(await closed).toBe(1000)
-  expect(read).toEqual([])
-  expect(socket.bufferedBytes()).toBe(0)
+  expect(errors).toEqual([])
+  // The answer to the close and nothing else.
+  expect(tcp.bytesWritten - before).toBe(4)
 })
+
+function tcpOf (client: WebSocket): Socket {
+  return (client as unknown as { _socket: Socket })._socket
+}
