@@ -14,6 +14,9 @@ export type Program = {
   cpuSeconds (): number
 }
 
+/** As bin/turnpike.mjs starts it. */
+export const AS_SHIPPED = ['--max-semi-space-size=16']
+
 /** Starts a script of ours pinned to core 0. */
 export async function startServer (script: string, args: string[], nodeFlags: string[] = []): Promise<Program> {
   return await startProgram([process.execPath, '--disable-warning=ExperimentalWarning', ...nodeFlags, script, ...args])

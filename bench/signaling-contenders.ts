@@ -2,7 +2,7 @@
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { startProgram, startServer, type Program } from './processes.ts'
+import { AS_SHIPPED, startProgram, startServer, type Program } from './processes.ts'
 import { Frame, openPeers, type Entrance, type LoadPeer, type Talker } from './socket-load.ts'
 
 export type Contender = {
@@ -94,8 +94,10 @@ function frameOf (bytes: number, frame: (data: object) => string): string {
   return frame(data(SDP_LINE.repeat(lines) + 'x'.repeat(room - lines * (SDP_LINE.length + 2))))
 }
 
+/** Ours is started as it is shipped, the others by node alone. */
 export async function startContender (name: SpeechName, nodeFlags: string[] = []): Promise<Contender> {
-  return contender(await startServer('bench/signaling-server.ts', [name.split(',')[0] ?? ''], nodeFlags), name)
+  const [server = ''] = name.split(',')
+  return contender(await startServer('bench/signaling-server.ts', [server], [...nodeFlags, ...(server === 'ours' ? AS_SHIPPED : [])]), name)
 }
 
 /** What can be done at all; null where there is no compiler for it. */

@@ -1,6 +1,5 @@
 /**
- * The servers that the signaling benchmarks compare, one in a process, by name. Prints its port; answers `memory` with the bytes of its
- * resident set, and `tokens <rooms> <size>` with a room token for each peer (ours alone).
+ * The servers that the signaling benchmarks compare, one in a process, by name. Prints its port; answers `memory` with what it takes, and `tokens <rooms> <size>` with a room token for each peer (ours alone).
  */
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -76,5 +75,5 @@ createInterface({ input: process.stdin }).on('line', line => {
   const [asked, ...numbers] = line.split(' ')
   const [count = 0, size = 0] = numbers.map(Number)
   globalThis.gc?.()
-  process.stdout.write(`${JSON.stringify(asked === 'tokens' ? tokens?.(count, size) : asked === 'usage' ? process.memoryUsage() : process.memoryUsage().rss)}\n`)
+  process.stdout.write(`${JSON.stringify(asked === 'tokens' ? tokens?.(count, size) : process.memoryUsage())}\n`)
 })
