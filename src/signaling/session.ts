@@ -258,11 +258,15 @@ export class Session implements Speaker {
 
   #bound (): void {
     const { unackedBytes, unackedFrames } = this.#needs.limits
-    if (this.#outbox.size <= unackedBytes && this.#outbox.length <= unackedFrames) return
-    if (this.#acknowledges || this.#socket === null) return this.endWith('unacknowledged', '')
-    // It never acknowledged anything, so it is none that comes back: what was written to its socket is all that can be done.
+    if ((this.#outbox.size > unackedBytes || this.#outbox.length > unackedFrames) && !this.forget()) this.endWith('unacknowledged', '')
+  }
+
+  /** Keeps nothing from now on, if it never acknowledged anything: it is none that comes back, and what was written is all that can be done. */
+  forget (): boolean {
+    if (this.#acknowledges || this.#socket === null) return false
     this.#isForgetful = true
     this.#giveUpKept()
+    return true
   }
 
   /** Nothing is kept any more: whose signals were not acknowledged, or never written, is told. */
