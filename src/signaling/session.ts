@@ -245,10 +245,8 @@ export class Session implements Speaker {
   }
 
   #write (text: string, isUrgent = false): void {
-    const socket = this.#socket
-    if (socket === null) return
-    socket.send(text, isUrgent)
-    const buffered = socket.bufferedBytes()
+    this.#socket?.send(text, isUrgent)
+    const buffered = this.#socket?.bufferedBytes() ?? 0
     if (buffered === 0 && this.#isForgetful && this.#counted === 0) return
     if (buffered > this.#needs.limits.outboxBytes) {
       this.#needs.hooks.onError('too-slow')
