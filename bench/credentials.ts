@@ -2,9 +2,8 @@
  * POST /v1/turn/credentials as shipped (key, rate limits, quotas, ledger, log), with the quotas switched on: against a bare Fastify route
  * with the same answer, with a million rows in the ledger against an empty one, and its slowest answers at full against half load.
  */
-import { readFileSync } from 'node:fs'
 import { Agent, request } from 'node:http'
-import { median, report, startServer } from './processes.ts'
+import { median, percentile, report, startServer, type Program } from './processes.ts'
 
 const ROUNDS = 7
 const ROUND_MS = 1500
@@ -39,26 +38,16 @@ async function load (url: string, { connections = CONNECTIONS, pauseMs = 0 } = {
   return { perSecond: times.length / (ROUND_MS / 1000), times }
 }
 
-function p99 (times: readonly number[]): number {
-  return [...times].sort((a, b) => a - b)[Math.floor(times.length * 0.99)] ?? Number.NaN
-}
-
-/** CPU seconds that a process has used (proc(5), stat fields 14 and 15, at 100 ticks a second). */
-function cpuSeconds (pid: number): number {
-  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? []
-  return (Number(fields[11]) + Number(fields[12])) / 100
-}
-
 /** Requests for each CPU second of the server: what it answers on a core of its own. Its rate as it is would be that of the load's core. */
-async function answersPerCpuSecond ({ child, url }: { child: { pid?: number | undefined }, url: string }): Promise<number> {
-  const before = cpuSeconds(child.pid ?? 0)
+async function answersPerCpuSecond ({ program, url }: { program: Program, url: string }): Promise<number> {
+  const before = program.cpuSeconds()
   const { times } = await load(url)
-  return times.length / (cpuSeconds(child.pid ?? 0) - before)
+  return times.length / (program.cpuSeconds() - before)
 }
 
 const start = async (kind: string) => {
-  const { child, line } = await startServer('bench/credentials-server.ts', [kind])
-  return { child, url: line.replace('localhost', '127.0.0.1') }
+  const program = await startServer('bench/credentials-server.ts', [kind])
+  return { program, url: program.line.replace('localhost', '127.0.0.1') }
 }
 const [ours, bare, full] = [await start('ours'), await start('bare'), await start('full')]
 for (let i = 0; i < 3; i++) for (const { url } of [ours, bare, full]) await load(url)
@@ -73,7 +62,7 @@ const slow: number[] = []
 for (let i = 0; i < ROUNDS; i++) {
   const whole = await load(ours.url, { connections: 20 })
   const half = await load(ours.url, { connections: 20, pauseMs: (20 / whole.perSecond) * 1000 })
-  slow.push(p99(whole.times) / p99(half.times))
+  slow.push(percentile(whole.times, 0.99) / percentile(half.times, 0.99))
 }
 report('its p99 at full load ÷ at half load', slow, '≤ 3')
 process.exit(0)

@@ -8,7 +8,7 @@ import { createCredentials, migrations as credentialsMigrations } from '../src/c
 import { createHttp } from '../src/http/server.ts'
 import { startAll } from '../src/lifecycle.ts'
 import { createMetrics } from '../src/metrics/metrics.ts'
-import { createSignaling } from '../src/signaling/signaling.ts'
+import { createSignaling, migrations as signalingMigrations } from '../src/signaling/signaling.ts'
 import { openStore, type Store } from '../src/store/store.ts'
 import { createUsage, migrations as usageMigrations } from '../src/usage/usage.ts'
 import { createWebhooks, migrations as webhooksMigrations } from '../src/webhooks/webhooks.ts'
@@ -19,7 +19,7 @@ export const nowSeconds = (): number => Math.floor(Date.now() / 1000)
 export async function startHouse (env: Record<string, string> = {}, fill: (store: Store) => void = () => {}): Promise<{ url: string, access: Access }> {
   const { config, problems } = loadConfig({ env: { TURNPIKE_HTTP_HOST: '127.0.0.1', TURNPIKE_HTTP_PORT: '0', TURNPIKE_METRICS_PORT: '0', TURNPIKE_LIMITS_REQUESTS_PER_MINUTE_PER_KEY: '100000000', TURNPIKE_LIMITS_REQUESTS_PER_MINUTE_PER_ADDRESS: '100000000', ...env }, readFile: () => '' })
   if (problems.length > 0) throw new Error(JSON.stringify(problems))
-  const store = openStore(`${mkdtempSync(`${tmpdir()}/turnpike-bench-`)}/turnpike.db`, [...accessMigrations, ...credentialsMigrations, ...usageMigrations, ...webhooksMigrations])
+  const store = openStore(`${mkdtempSync(`${tmpdir()}/turnpike-bench-`)}/turnpike.db`, [...accessMigrations, ...credentialsMigrations, ...usageMigrations, ...webhooksMigrations, ...signalingMigrations])
   fill(store)
   const metrics = createMetrics()
   const log = createLogger('warn', false)

@@ -1,16 +1,38 @@
 /** What the benchmarks share: servers as processes on one core, the load on the other, medians, and nothing left running. */
 import { spawn, type ChildProcess } from 'node:child_process'
+import { readFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { createInterface } from 'node:readline'
 
-/** Starts a script pinned to core 0; resolves to its first line of output. */
-export async function startServer (script: string, args: string[], nodeFlags: string[] = []): Promise<{ child: ChildProcess, line: string, say (text: string): Promise<string> }> {
+export type Program = {
+  child: ChildProcess
+  /** Its first line of output. */
+  line: string
+  /** Sends it a line; resolves to its answer. */
+  say (text: string): Promise<string>
+  /** CPU that it has used. */
+  cpuSeconds (): number
+}
+
+/** As bin/turnpike.mjs starts it. */
+export const AS_SHIPPED = ['--max-semi-space-size=16']
+
+/** Starts a script of ours pinned to core 0. */
+export async function startServer (script: string, args: string[], nodeFlags: string[] = []): Promise<Program> {
+  return await startProgram([process.execPath, '--disable-warning=ExperimentalWarning', ...nodeFlags, script, ...args])
+}
+
+/** Starts a program pinned to core 0; resolves when it has printed a line. */
+export async function startProgram (command: string[]): Promise<Program> {
   const pinned = availableParallelism() > 1 ? ['taskset', '-c', '0'] : []
-  const [program = process.execPath, ...rest] = [...pinned, process.execPath, '--disable-warning=ExperimentalWarning', ...nodeFlags, script, ...args]
-  const child = spawn(program, rest, { stdio: ['pipe', 'pipe', 'inherit'] })
+  const [program = '', ...args] = [...pinned, ...command]
+  const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'inherit'] })
   process.on('exit', () => child.kill('SIGKILL'))
   const lines = createInterface({ input: child.stdout })
-  const nextLine = async (): Promise<string> => await new Promise(resolve => lines.once('line', resolve))
+  const nextLine = async (): Promise<string> => await new Promise((resolve, reject) => {
+    lines.once('line', resolve)
+    child.once('exit', () => reject(new Error(`ended: ${command.join(' ')}`)))
+  })
   const line = await nextLine()
   return {
     child,
@@ -20,11 +42,22 @@ export async function startServer (script: string, args: string[], nodeFlags: st
       child.stdin.write(`${text}\n`)
       return await answer
     },
+    cpuSeconds: () => cpuSeconds(child.pid ?? 0),
   }
 }
 
+/** proc(5), stat fields 14 and 15, at 100 ticks a second. */
+function cpuSeconds (pid: number): number {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? []
+  return (Number(fields[11]) + Number(fields[12])) / 100
+}
+
 export function median (values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN
+  return percentile(values, 0.5)
+}
+
+export function percentile (values: readonly number[], part: number): number {
+  return [...values].sort((a, b) => a - b)[Math.floor(values.length * part)] ?? Number.NaN
 }
 
 /** One line: what, the ratio's median and range, and what was aimed at. */

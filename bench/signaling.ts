@@ -1,63 +1,77 @@
-/** Signals delivered a second in rooms of two, against a plain ws server on the same frames, as a ratio in one run. */
-import type WebSocket from 'ws'
-import { median, report, startServer } from './processes.ts'
-import { connectPeer, type Server } from './signaling-peers.ts'
+/**
+ * Signals delivered for each second of the server's CPU: ours against what people write in an afternoon, socket.io, the npm server of PeerJS,
+ * and a server in C++ that promises nothing. One load for all, in turns, each server alone on its core: a second of CPU is a second at full load.
+ */
+import { median, report } from './processes.ts'
+import { startContender, startLimit, type Contender, type SpeechName } from './signaling-contenders.ts'
+import { closedLoop, type Talker } from './socket-load.ts'
 
-const ROOMS = 100
-const ROUNDS = 7
-const ROUND_MS = 1500
-/** Frames that each sender keeps on their way. */
-const IN_FLIGHT = 8
+const ROUNDS = 5
+const ROUND_MS = 700
+/** Where the load takes more of its core than this, and the server less of its own, the load is the limit. */
+const BUSY = 0.9
 
-/** Closed loop: what arrives is answered by the next frame. */
-async function deliveredPerSecond (pairs: [WebSocket, WebSocket][], bytes: number, withCid: boolean): Promise<number> {
-  const data = { description: { type: 'offer', sdp: 'v=0\r\n'.repeat(Math.ceil((bytes - 60) / 7)) } }
-  let delivered = 0
-  let running = true
-  let cid = 0
-  const frame = (to: string): string => JSON.stringify(withCid ? { type: 'signal', cid: ++cid, to, data } : { type: 'signal', to, data })
-  const ready = withCid ? null : { p0: frame('p0'), p1: frame('p1') }
-  const send = (socket: WebSocket, to: 'p0' | 'p1'): void => socket.send(ready?.[to] ?? frame(to))
-  for (const [one, other] of pairs) {
-    for (const [socket, to] of [[one, 'p1'], [other, 'p0']] as const) {
-      socket.removeAllListeners('message')
-      socket.on('message', (text: Buffer) => {
-        // 's' of signal; an 'accepted' is read and not counted.
-        if (text[9] !== 115) return
-        delivered++
-        if (running) send(socket, to)
-      })
+type Figures = { perCpuSecond: number, serverShare: number, loadShare: number }
+type Setting = { what: string, rooms: number, size: number, bytes: number, eachBegins: number }
+
+const ROOMS_OF_2 = { rooms: 100, size: 2 }
+/** One at a time: each signal is read and written alone, so that most of what it costs is the kernel's. Four: as candidates come. */
+const SETTINGS: Setting[] = [
+  { what: 'rooms of 2, 300 B, four at a time', bytes: 300, eachBegins: 4, ...ROOMS_OF_2 },
+  { what: 'rooms of 2, 2 kB, four at a time', bytes: 2000, eachBegins: 4, ...ROOMS_OF_2 },
+  { what: 'rooms of 2, 300 B, one at a time', bytes: 300, eachBegins: 1, ...ROOMS_OF_2 },
+  { what: 'rooms of 2, 2 kB, one at a time', bytes: 2000, eachBegins: 1, ...ROOMS_OF_2 },
+  { what: 'rooms of 10, 300 B', bytes: 300, rooms: 20, size: 10, eachBegins: 1 },
+]
+/** What C++ with epoll delivers, as a multiple of plain ws, where there is no compiler to measure it with (docs/operations.md tells where). */
+const KNOWN_LIMIT = '2.6 to 5'
+
+async function round ({ program }: Contender, talkers: readonly Talker[][], eachBegins: number): Promise<Figures> {
+  const before = program.cpuSeconds()
+  const { delivered, seconds, loadCpuSeconds } = await closedLoop(talkers, { eachBegins, forMs: ROUND_MS })
+  const cpu = program.cpuSeconds() - before
+  return { perCpuSecond: delivered / cpu, serverShare: cpu / seconds, loadShare: loadCpuSeconds / seconds }
+}
+
+/** Everybody in turns; the first turn of each is not counted. */
+async function compare (contenders: ReadonlyMap<SpeechName, Contender>, { rooms, size, bytes, eachBegins }: Setting): Promise<Map<SpeechName, Figures[]>> {
+  const figures = new Map<SpeechName, Figures[]>([...contenders.keys()].map(name => [name, []]))
+  for (let i = 0; i <= ROUNDS; i++) {
+    for (const [name, contender] of contenders) {
+      const result = await round(contender, await contender.talkers(rooms, size, bytes), eachBegins)
+      if (i > 0) figures.get(name)?.push(result)
     }
   }
-  for (const [one, other] of pairs) {
-    for (let i = 0; i < IN_FLIGHT / 2; i++) {
-      send(one, 'p1')
-      send(other, 'p0')
-    }
-  }
-  await new Promise(resolve => setTimeout(resolve, ROUND_MS))
-  running = false
-  const rate = delivered / (ROUND_MS / 1000)
-  await new Promise(resolve => setTimeout(resolve, 200))
-  return rate
+  return figures
 }
 
-async function connectPairs (server: Server, isOurs: boolean): Promise<[WebSocket, WebSocket][]> {
-  const pairs: [WebSocket, WebSocket][] = []
-  for (let room = 0; room < ROOMS; room++) pairs.push([await connectPeer(server, room * 2, isOurs), await connectPeer(server, room * 2 + 1, isOurs)])
-  return pairs
-}
-
-const [ours, plain] = [await startServer('bench/signaling-server.ts', ['ours', String(ROOMS * 2)]), await startServer('bench/signaling-server.ts', ['plain', String(ROOMS * 2)])]
-const [oursPairs, plainPairs] = [await connectPairs(JSON.parse(ours.line) as Server, true), await connectPairs(JSON.parse(plain.line) as Server, false)]
-for (const bytes of [300, 2000]) {
-  for (const withCid of [false, true]) {
-    await deliveredPerSecond(oursPairs, bytes, withCid)
-    await deliveredPerSecond(plainPairs, bytes, withCid)
-    const rounds: { ours: number, plain: number }[] = []
-    for (let i = 0; i < ROUNDS; i++) rounds.push({ ours: await deliveredPerSecond(oursPairs, bytes, withCid), plain: await deliveredPerSecond(plainPairs, bytes, withCid) })
-    report(`signals in rooms of 2, ${bytes} B${withCid ? ', each accepted' : ''} ÷ plain ws`, rounds.map(round => round.ours / round.plain), '≥ 1.0')
-    process.stdout.write(`  ${Math.round(median(rounds.map(round => round.ours)))} and ${Math.round(median(rounds.map(round => round.plain)))} delivered a second\n`)
+function tell (what: string, figures: ReadonlyMap<SpeechName, Figures[]>, ours: SpeechName, goals: Partial<Record<SpeechName, string>>): void {
+  const own = figures.get(ours) ?? []
+  for (const [name, theirs] of figures) {
+    if (name !== ours && goals[name] !== undefined) report(`${what}: ${ours} ÷ ${name}`, own.map((figure, i) => figure.perCpuSecond / (theirs[i]?.perCpuSecond ?? Number.NaN)), goals[name])
   }
 }
+
+function tellShares (figures: ReadonlyMap<SpeechName, Figures[]>): void {
+  for (const [name, rounds] of figures) {
+    const [server, load] = [median(rounds.map(({ serverShare }) => serverShare)), median(rounds.map(({ loadShare }) => loadShare))]
+    process.stdout.write(`  ${name.padEnd(18)} ${String(Math.round(median(rounds.map(({ perCpuSecond }) => perCpuSecond)))).padStart(7)} for each second of CPU; server ${server.toFixed(2)} of its core, load ${load.toFixed(2)}${load > BUSY && server < BUSY ? ': the load was the limit' : ''}\n`)
+  }
+}
+
+const names = ['ours', 'plain', 'socket.io', 'peer', 'ours, promising', 'plain, accepting'] as const
+const contenders = new Map<SpeechName, Contender>()
+for (const name of names) contenders.set(name, await startContender(name))
+const limit = await startLimit()
+if (limit !== null) contenders.set('epoll', limit)
+for (const setting of SETTINGS) {
+  const isBroadcast = setting.size > 2
+  // PeerJS knows no broadcast.
+  const figures = await compare(new Map([...contenders].filter(([name]) => name !== 'peer' || !isBroadcast)), setting)
+  tell(setting.what, figures, 'ours', { plain: isBroadcast ? '≥ 1.4' : '≥ 1.25', 'socket.io': isBroadcast ? '≥ 1.6' : '≥ 2', peer: 'none' })
+  tell(setting.what, figures, 'ours, promising', { 'plain, accepting': isBroadcast ? '≥ 1.4' : '≥ 1.25', plain: 'none' })
+  tell(setting.what, figures, 'epoll', { plain: 'none: the limit', ours: 'none: what is left' })
+  tellShares(figures)
+}
+if (limit === null) process.stdout.write(`  no g++ here: C++ with epoll is known to deliver ${KNOWN_LIMIT} times as much as plain ws\n`)
 process.exit(0)

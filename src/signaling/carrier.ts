@@ -17,7 +17,7 @@ export type CarrierNeeds = {
 }
 
 /** A signal on its way, with what was made of it for the protocols of those who have had it. */
-type Parcel = { readonly from: Session, readonly signal: Signal, tail: string | null | undefined }
+type Parcel = { readonly from: Session, readonly signal: Signal, readonly isForOne: boolean, tail: string | null | undefined }
 
 export class Carrier implements Requests<Session> {
   readonly #needs: CarrierNeeds
@@ -28,7 +28,7 @@ export class Carrier implements Requests<Session> {
 
   signal (from: Session, to: string, signal: Signal, ref: number | null): void {
     if (!from.permissions.signal) throw new TurnpikeError('not-permitted', 'the token does not permit signals')
-    const parcel: Parcel = { from, signal, tail: undefined }
+    const parcel: Parcel = { from, signal, isForOne: to !== EVERYONE, tail: undefined }
     const receipt = ref === null ? null : { sender: from, cid: ref }
     if (to === EVERYONE) return this.#toAll(parcel, receipt)
     const receiver = from.room?.find(to)
@@ -70,7 +70,7 @@ export class Carrier implements Requests<Session> {
       const receipt = ref === null ? null : { sender: from, cid: ref }
       try {
         if (room?.sees(from, receiver) !== true) throw new TurnpikeError('not-permitted', 'in a topic, publishers and subscribers signal each other alone')
-        this.#deliver(receiver, { from, signal, tail: undefined }, receipt)
+        this.#deliver(receiver, { from, signal, isForOne: true, tail: undefined }, receipt)
         this.#needs.countSignals(from.project, 1)
       } catch (error) {
         const { code, message } = error as TurnpikeError
@@ -116,7 +116,7 @@ export class Carrier implements Requests<Session> {
     if (receiver.presenceCursor <= from.enteredAt) receiver.room?.presence.catchUp(receiver)
     if (receipt !== null) from.receipts.expect(receipt.cid)
     if (frame === '') receipt?.sender.settle(receipt.cid)
-    else receiver.deliver(frame, receipt)
+    else receiver.deliver(frame, receipt, parcel.isForOne)
   }
 
   #leave (parcel: Parcel, to: string, ref: number | null): void {

@@ -246,12 +246,13 @@ export class Hub {
     if (change > 0 && this.#waiting > this.#needs.limits.waitingBytes) this.#makeRoom()
   }
 
-  /** Ends those for whom most waits, until a tenth is free. */
+  /** Ends those for whom most waits, or keeps nothing more for those who never acknowledge, until a tenth is free. */
   #makeRoom (): void {
     const byWaiting = [...this.sessions.values()].filter(({ waiting }) => waiting > 0).sort((a, b) => b.waiting - a.waiting)
     for (const session of byWaiting) {
       if (this.#waiting <= this.#needs.limits.waitingBytes * 0.9) return
-      session.endWith('server-full', '')
+      const before = session.waiting
+      if (!session.forget() || session.waiting > before / 2) session.endWith('server-full', '')
     }
   }
 

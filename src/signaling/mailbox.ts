@@ -5,7 +5,8 @@ export type MailboxLimits = { mailboxSeconds: number, mailboxMessages: number, m
 
 export class Mailbox {
   readonly #limits: MailboxLimits
-  readonly #waiting = new Map<string, Mail[]>()
+  /** Null while nobody is waited for, as in most rooms. */
+  #waiting: Map<string, Mail[]> | null = null
   /** Characters that wait, for everybody. */
   size = 0
 
@@ -15,13 +16,14 @@ export class Mailbox {
 
   /** Whether there was room for it. */
   put (mail: Mail): boolean {
-    const waiting = this.#waiting.get(mail.to) ?? []
+    const waiting = this.#waiting?.get(mail.to) ?? []
     const size = waiting.reduce((sum, { signal }) => sum + signal.body.length, mail.signal.body.length)
     const { mailboxSeconds, mailboxMessages, mailboxBytes } = this.#limits
     if (mailboxSeconds === 0 || waiting.length >= mailboxMessages || size > mailboxBytes) return false
     // What a client of another protocol sends to somebody is given up together: it cannot tell which of it has arrived.
     const first = mail.from.dialect === null ? undefined : waiting.find(({ from }) => from === mail.from)
     waiting.push(first === undefined ? mail : { ...mail, untilMs: first.untilMs })
+    this.#waiting ??= new Map()
     this.#waiting.set(mail.to, waiting)
     this.size += mail.signal.body.length
     return true
@@ -29,8 +31,8 @@ export class Mailbox {
 
   /** What waits for somebody who has come, in its order. */
   take (peer: string): Mail[] {
-    const waiting = this.#waiting.get(peer) ?? []
-    this.#waiting.delete(peer)
+    const waiting = this.#waiting?.get(peer) ?? []
+    this.#waiting?.delete(peer)
     this.#forget(waiting)
     return waiting
   }
@@ -41,21 +43,21 @@ export class Mailbox {
   }
 
   takeFrom (sender: Session): Mail[] {
-    return this.#waiting.size === 0 ? [] : this.#takeWhere(({ from }) => from === sender)
+    return (this.#waiting?.size ?? 0) === 0 ? [] : this.#takeWhere(({ from }) => from === sender)
   }
 
   * [Symbol.iterator] (): Generator<Mail> {
-    for (const waiting of this.#waiting.values()) yield * waiting
+    for (const waiting of this.#waiting?.values() ?? []) yield * waiting
   }
 
   #takeWhere (isTaken: (mail: Mail) => boolean): Mail[] {
     const taken: Mail[] = []
-    for (const [peer, waiting] of this.#waiting) {
+    for (const [peer, waiting] of this.#waiting ?? []) {
       const staying = waiting.filter(mail => !isTaken(mail))
       if (staying.length === waiting.length) continue
       taken.push(...waiting.filter(isTaken))
-      if (staying.length === 0) this.#waiting.delete(peer)
-      else this.#waiting.set(peer, staying)
+      if (staying.length === 0) this.#waiting?.delete(peer)
+      else this.#waiting?.set(peer, staying)
     }
     this.#forget(taken)
     return taken

@@ -6,7 +6,9 @@ export class Receipts {
   #taken: number
   /** Up to here the client may send again what it did not hear of: its socket was lost since. */
   #repeats = -1
-  /** How many receivers have still to acknowledge, by `cid`: the first is the oldest. Null for a client that has no use for it. */
+  /** Is it known which have arrived? */
+  #isFollowed = false
+  /** How many receivers have still to acknowledge, by `cid`: the first is the oldest. Null before there was one. */
   #open: Map<number, number> | null = null
   #told = -1
 
@@ -26,7 +28,7 @@ export class Receipts {
 
   /** From now on it is known which have arrived. */
   follow (): void {
-    this.#open ??= new Map()
+    this.#isFollowed = true
   }
 
   /** Is this frame one that was taken before? Throws frame-invalid where the number does not grow. */
@@ -46,7 +48,9 @@ export class Receipts {
   }
 
   expect (cid: number): void {
-    this.#open?.set(cid, (this.#open.get(cid) ?? 0) + 1)
+    if (!this.#isFollowed) return
+    this.#open ??= new Map()
+    this.#open.set(cid, (this.#open.get(cid) ?? 0) + 1)
   }
 
   settle (cid: number): void {
@@ -58,7 +62,7 @@ export class Receipts {
 
   /** How far everything has arrived, where that is news. */
   takeNews (): number | null {
-    if (this.#open === null) return null
+    if (!this.#isFollowed) return null
     const delivered = this.#deliveredUpTo()
     if (delivered <= this.#told) return null
     this.#told = delivered
@@ -66,8 +70,8 @@ export class Receipts {
   }
 
   #deliveredUpTo (): number {
-    if (this.#open === null) return -1
-    const oldest = this.#open.keys().next()
-    return oldest.done === true ? this.#taken : oldest.value - 1
+    if (!this.#isFollowed) return -1
+    const oldest = this.#open?.keys().next()
+    return oldest === undefined || oldest.done === true ? this.#taken : oldest.value - 1
   }
 }

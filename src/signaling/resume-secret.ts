@@ -4,20 +4,21 @@ import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
 const BYTES = 18
 
 export class ResumeSecret {
-  #hash: Buffer | null
+  /** In base64: a short text costs a peer a quarter of what a Buffer does. Empty where there is none. */
+  #hash: string
   /** The one before counts until the client shows that it has heard of the new one: the frame that told it may be lost with its socket. */
-  #before: Buffer | null = null
+  #before = ''
 
   /** As `saved` once said, or nothing. */
   constructor (saved = '') {
-    const [hash, before] = saved.split(' ').map(text => (text === '' ? null : Buffer.from(text, 'base64')))
-    this.#hash = hash ?? null
-    this.#before = before ?? null
+    const [hash = '', before = ''] = saved.split(' ')
+    this.#hash = hash
+    this.#before = before
   }
 
   /** Both, to be written down. */
   get saved (): string {
-    return [this.#hash, this.#before].map(hash => hash?.toString('base64') ?? '').join(' ')
+    return `${this.#hash} ${this.#before}`
   }
 
   renew (session: string): string {
@@ -29,18 +30,18 @@ export class ResumeSecret {
 
   /** The client has the newest one. */
   confirm (): void {
-    this.#before = null
+    this.#before = ''
   }
 
   isRight (secret: string): boolean {
     const hash = hashOf(secret)
-    return [this.#hash, this.#before].some(known => known !== null && timingSafeEqual(known, hash))
+    return [this.#hash, this.#before].some(known => known.length === hash.length && timingSafeEqual(Buffer.from(known), Buffer.from(hash)))
   }
 
   /** The client has come with this one, which is right: it knows of no newer one, and goes on with it if the next is lost too. */
   use (secret: string): void {
     this.#hash = hashOf(secret)
-    this.#before = null
+    this.#before = ''
   }
 }
 
@@ -49,6 +50,6 @@ export function sessionOf (secret: string): string {
   return secret.slice(0, Math.max(0, secret.indexOf('.')))
 }
 
-function hashOf (secret: string): Buffer {
-  return createHash('sha256').update(secret).digest()
+function hashOf (secret: string): string {
+  return createHash('sha256').update(secret).digest('base64')
 }

@@ -124,10 +124,10 @@ export class Session implements Speaker {
     this.#written = this.#outbox.seq
   }
 
-  /** A signal in the words of its protocol: the whole frame of a dialect, all behind the number of a native one. */
-  deliver (frame: string, receipt: Receipt | null): void {
-    if (this.#needs.dialect === null) return this.#number(`{"type":"signal","seq":${this.#outbox.seq + 1}${frame}`, receipt)
-    this.#write(frame)
+  /** A signal in the words of its protocol: the whole frame of a dialect, all behind the number of a native one. `isUrgent`: it is for this one alone. */
+  deliver (frame: string, receipt: Receipt | null, isUrgent: boolean): void {
+    if (this.#needs.dialect === null) return this.#number(`{"type":"signal","seq":${this.#outbox.seq + 1}${frame}`, receipt, isUrgent)
+    this.#write(frame, isUrgent)
     receipt?.sender.settle(receipt.cid)
   }
 
@@ -234,21 +234,19 @@ export class Session implements Speaker {
     this.#count()
   }
 
-  #number (text: string, receipt: Receipt | null): void {
+  #number (text: string, receipt: Receipt | null, isUrgent = false): void {
     if (this.#ended) return receipt?.sender.undelivered(receipt.cid, this.info.id)
     this.#outbox.seq++
     if (this.#isForgetful) receipt?.sender.settle(receipt.cid)
     else this.#outbox.keep(text, receipt)
     if (this.#socket !== null) this.#written = this.#outbox.seq
-    this.#write(text)
+    this.#write(text, isUrgent)
     if (!this.#isForgetful) this.#bound()
   }
 
-  #write (text: string): void {
-    const socket = this.#socket
-    if (socket === null) return
-    socket.send(text)
-    const buffered = socket.bufferedBytes()
+  #write (text: string, isUrgent = false): void {
+    this.#socket?.send(text, isUrgent)
+    const buffered = this.#socket?.bufferedBytes() ?? 0
     if (buffered === 0 && this.#isForgetful && this.#counted === 0) return
     if (buffered > this.#needs.limits.outboxBytes) {
       this.#needs.hooks.onError('too-slow')
@@ -258,11 +256,15 @@ export class Session implements Speaker {
 
   #bound (): void {
     const { unackedBytes, unackedFrames } = this.#needs.limits
-    if (this.#outbox.size <= unackedBytes && this.#outbox.length <= unackedFrames) return
-    if (this.#acknowledges || this.#socket === null) return this.endWith('unacknowledged', '')
-    // It never acknowledged anything, so it is none that comes back: what was written to its socket is all that can be done.
+    if ((this.#outbox.size > unackedBytes || this.#outbox.length > unackedFrames) && !this.forget()) this.endWith('unacknowledged', '')
+  }
+
+  /** Keeps nothing from now on, if it never acknowledged anything: it is none that comes back, and what was written is all that can be done. */
+  forget (): boolean {
+    if (this.#acknowledges || this.#socket === null) return false
     this.#isForgetful = true
     this.#giveUpKept()
+    return true
   }
 
   /** Nothing is kept any more: whose signals were not acknowledged, or never written, is told. */

@@ -244,6 +244,18 @@ test('when too much waits for all together, those for whom most waits are ended 
   expect(await (await fetch(tight.metricsUrl())).text()).toContain('turnpike_signaling_errors_total{code="server-full"} 1')
 })
 
+test('when too much is kept for peers that never acknowledge, it is forgotten, and they go on', async () => {
+  const tight = await startApp({ ...SETTINGS, TURNPIKE_SIGNALING_WAITING_BYTES: '300000', TURNPIKE_SIGNALING_SIGNALS_BURST: '1000' }, NO_RELAY)
+  const [a, silent] = [await full('r', 'a', {}, tight), await connect(tight, { token: await tokenFor(tight, 'r', { peer: 'silent' }) }) as Peer]
+  // One after another: what waits is what is kept, not what its socket has not taken yet.
+  for (let i = 1; i <= 12; i++) {
+    a.send({ type: 'signal', to: 'silent', data: `${i} ${'x'.repeat(40_000)}` })
+    await until('it has come', () => signals(silent).length === i)
+  }
+  expect(silent.closed).toBeNull()
+  expect(await (await fetch(tight.metricsUrl())).text()).not.toContain('turnpike_signaling_errors_total{code="server-full"}')
+})
+
 test('sessions go on in the next process: places, numbers, what was not acknowledged, and mail', async () => {
   const before = await startApp(SETTINGS, NO_RELAY)
   const [a, b] = [await full('r', 'a', {}, before), await full('r', 'b', {}, before)]

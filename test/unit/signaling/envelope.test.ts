@@ -47,3 +47,28 @@ test('for any JSON in any spelling, data goes on as the very text it was, and me
     expect(readEnvelope(text).data).toBe(last?.[1].trim())
   }), { numRuns: 5000 })
 })
+
+test('a signal that is written as most are, with whatever was broken in it, is read as JSON.parse reads it', () => {
+  const count = fc.option(fc.oneof(fc.nat(), fc.constantFrom('01', '-1', '1e3', '1.5', '12345678901234567890')), { nil: undefined })
+  const to = fc.oneof(fc.string({ maxLength: 5 }).map(text => JSON.stringify(text)), fc.constantFrom('"bob"', '"b\\u006fb"', '"a\nb"', '5'))
+  const data = fc.oneof(fc.json({ maxDepth: 2 }), fc.constantFrom('{"a":1,"ack":5}', '1,"ack":7', '1,"to":"eve"', '{"a":1', '"x","data":2', ' [1] ', '"a', '7'))
+  const splice = fc.option(fc.record({ at: fc.double({ min: 0, max: 1, noNaN: true }), remove: fc.nat(2), insert: fc.constantFrom('', ' ', '"', '}', ',', '\\', '0', '\u00e9') }), { nil: undefined })
+  let whole = 0
+  fc.assert(fc.property(fc.record({ cid: count, to, data, ack: count, splice }), ({ cid, to, data, ack, splice }) => {
+    const frame = `{"type":"signal",${cid === undefined ? '' : `"cid":${cid},`}"to":${to},"data":${data}${ack === undefined ? '' : `,"ack":${ack}`}}`
+    const at = Math.floor((splice?.at ?? 0) * frame.length)
+    const text = splice === undefined ? frame : frame.slice(0, at) + splice.insert + frame.slice(at + splice.remove)
+    let expected: Record<string, unknown>
+    try {
+      expected = JSON.parse(text) as Record<string, unknown>
+    } catch {
+      expect(() => readEnvelope(text)).toThrow(expect.objectContaining({ code: 'frame-not-json' }))
+      return
+    }
+    whole++
+    const { fields, data: carried } = readEnvelope(text)
+    for (const name of ['type', 'cid', 'to', 'ack']) expect(fields[name]).toEqual(expected[name])
+    expect(carried === undefined ? undefined : JSON.parse(carried)).toEqual(expected['data'])
+  }), { numRuns: 5000 })
+  expect(whole).toBeGreaterThan(500)
+})
