@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import type { Happening, Requests, Speaker } from '../../../../src/signaling/dialect.ts'
 import { ayame } from '../../../../src/signaling/dialects/ayame.ts'
 
-const self: Speaker = { info: { id: 'me', role: null, metadata: {} }, project: 'p' }
+const self: Speaker = { info: { id: 'me', role: null, metadata: {} }, project: 'p', form: null }
 const candidate = { candidate: 'candidate:1 1 UDP 1 10.0.0.1 1 typ host', sdpMid: '0', sdpMLineIndex: 0 }
 
 function asked (text: string): unknown[] {

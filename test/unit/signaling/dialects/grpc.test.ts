@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import type { Happening, Requests, Speaker } from '../../../../src/signaling/dialect.ts'
 import { grpc } from '../../../../src/signaling/dialects/grpc.ts'
 
-const speaker = (role: string | null = null): Speaker => ({ info: { id: 'me', role, metadata: {} }, project: 'p' })
+const speaker = (role: string | null = null): Speaker => ({ info: { id: 'me', role, metadata: {} }, project: 'p', form: null })
 const base64 = (text: string): string => Buffer.from(text).toString('base64')
 const sdp = 'v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\n'
 const line = 'candidate:1 1 UDP 2122317823 10.5.0.6 53578 typ host'
