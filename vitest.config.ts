@@ -5,8 +5,9 @@ const kinds = [
   { name: 'unit', testTimeout: 20_000 },
   { name: 'repo', testTimeout: 60_000 },
   { name: 'integration', testTimeout: 60_000 },
-  // They wait more than they work: npm test runs them in a process of their own beside the others.
+  // These two wait more than they work: npm test runs them in a process of their own beside the others.
   { name: 'minutes', testTimeout: 240_000 },
+  { name: 'signaling', testTimeout: 120_000 },
   { name: 'browser', testTimeout: 90_000 },
   { name: 'network', testTimeout: 120_000 },
   { name: 'compose', testTimeout: 600_000 },

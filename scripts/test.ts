@@ -23,7 +23,7 @@ const RESULTS = 'coverage/results.json'
 /** Outside the directory that the report of the others empties. */
 const RESULTS_BESIDE = 'node_modules/.cache/results-beside.json'
 const SAID_BESIDE = 'node_modules/.cache/beside.log'
-const BESIDE = 'minutes'
+const BESIDE = ['minutes', 'signaling']
 
 function run (program: string, args: readonly string[]): boolean {
   process.stdout.write(`\n› ${program.replace(/^.*node_modules\//, '')} ${args.filter(arg => !arg.startsWith('--reporter')).join(' ')}\n`)
@@ -57,17 +57,17 @@ function runTests (projects: readonly string[], isWhole: boolean): boolean {
   return run(process.execPath, [...VITEST, ...(isWhole ? ['--coverage'] : []), ...projects.flatMap(name => ['--project', name]), '--reporter=default', '--reporter=json', `--outputFile.json=${RESULTS}`])
 }
 
-/** Tests that wait for minutes and hardly work, in a process of their own. Resolves to whether they went well; what they said is printed then. */
-function runBeside (project: string): () => Promise<boolean> {
+/** Tests that wait more than they work and need no relay on a port of the others, in a process of their own. Resolves to whether they went well; what they said is printed then. */
+function runBeside (projects: readonly string[]): () => Promise<boolean> {
   mkdirSync(dirname(RESULTS_BESIDE), { recursive: true })
   rmSync(RESULTS_BESIDE, { force: true })
   // A file, because nobody reads a pipe while the others run.
   const said = openSync(SAID_BESIDE, 'w')
-  const child = spawn(process.execPath, [...VITEST, '--project', project, '--reporter=default', '--reporter=json', `--outputFile.json=${RESULTS_BESIDE}`], { stdio: ['ignore', said, said] })
+  const child = spawn(process.execPath, [...VITEST, ...projects.flatMap(name => ['--project', name]), '--reporter=default', '--reporter=json', `--outputFile.json=${RESULTS_BESIDE}`], { stdio: ['ignore', said, said] })
   const ended = new Promise<boolean>(resolve => child.on('exit', code => resolve(code === 0)))
   return async () => {
     const wentWell = await ended
-    process.stdout.write(`\n› beside the others: ${project}\n${readFileSync(SAID_BESIDE, 'utf8')}`)
+    process.stdout.write(`\n› beside the others: ${projects.join(', ')}\n${readFileSync(SAID_BESIDE, 'utf8')}`)
     return wentWell
   }
 }

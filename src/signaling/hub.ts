@@ -53,8 +53,8 @@ export class Hub {
   readonly #ofDialects: Requests<Session>
   /** What a frame that came too fast can ask for: to be told whom it did not reach. */
   readonly #ofTooFast: Requests<Session>
-  /** Closing handshakes under way: their sockets still count as this server's. */
-  readonly #closing = new Set<Socket>()
+  /** Closing handshakes under way, each with what still waits for its socket: they count as this server's. */
+  readonly #closing = new Map<Socket, number>()
   readonly #delivered = new Map<string, number>()
   /** Characters that wait for all peers together. */
   #waiting = 0
@@ -66,7 +66,7 @@ export class Hub {
     this.#needs = needs
     this.limits = new Limits(limits, needs.limitsOf)
     this.hooks = { onEnd: this.#ended, onDetach: session => this.#countSocket(session, -1), onError: this.countError, onWaiting: this.#waits, onClosing: this.#ends }
-    this.#events = { receive: this.#receive, heard: session => this.tending.heard(session), closed: this.#closed, gone: socket => this.#closing.delete(socket) }
+    this.#events = { receive: this.#receive, heard: session => this.tending.heard(session), closed: this.#closed, gone: this.#gone }
     this.rooms = new Rooms({ limits: this.limits, socketsPerAddress: limits.socketsPerAddress, metrics, nowSeconds, announce: needs.announce, watch: () => {} })
     this.carrier = new Carrier({ countSignals: this.#countSignals, hasRoom: size => this.#waiting + size <= limits.waitingBytes, onWaiting: this.#waits })
     const { carrier } = this
@@ -144,7 +144,7 @@ export class Hub {
     }
     const closedBy = performance.now() + Math.min(500, deadlineMs / 5)
     while (this.#closing.size > 0 && performance.now() < closedBy) await new Promise(resolve => setTimeout(resolve, 10))
-    this.#closing.forEach(socket => socket.terminate())
+    for (const socket of this.#closing.keys()) socket.terminate()
     saveSessions(this.#needs.store, this.sessions.values(), this.#needs.nowSeconds(), this.#needs.log)
     for (const room of this.rooms) room.presence.close()
     this.#flushCounts()
@@ -233,8 +233,17 @@ export class Hub {
   }
 
   readonly #ends = (socket: Socket | null, code: number): void => {
-    if (socket !== null) this.#closing.add(socket)
+    if (socket !== null) {
+      const waiting = socket.bufferedBytes()
+      this.#closing.set(socket, waiting)
+      this.#waiting += waiting
+    }
     this.#countClose(code)
+  }
+
+  readonly #gone = (socket: Socket): void => {
+    this.#waiting -= this.#closing.get(socket) ?? 0
+    this.#closing.delete(socket)
   }
 
   #countClose (code: number): void {
@@ -246,14 +255,24 @@ export class Hub {
     if (change > 0 && this.#waiting > this.#needs.limits.waitingBytes) this.#makeRoom()
   }
 
-  /** Ends those for whom most waits, or keeps nothing more for those who never acknowledge, until a tenth is free. */
+  /** Gives up closing handshakes with those who do not read, then ends those for whom most waits, or keeps nothing more for those who never acknowledge, until a tenth is free. */
   #makeRoom (): void {
+    for (const socket of [...this.#closing.keys()]) this.#giveUp(socket)
     const byWaiting = [...this.sessions.values()].filter(({ waiting }) => waiting > 0).sort((a, b) => b.waiting - a.waiting)
     for (const session of byWaiting) {
       if (this.#waiting <= this.#needs.limits.waitingBytes * 0.9) return
-      const before = session.waiting
-      if (!session.forget() || session.waiting > before / 2) session.endWith('server-full', '')
+      const { socket, waiting } = session
+      if (session.forget() && session.waiting <= waiting / 2) continue
+      session.endWith('server-full', '')
+      if (socket !== null) this.#giveUp(socket)
     }
+  }
+
+  /** Whoever still has to read much before the close is not waited for. */
+  #giveUp (socket: Socket): void {
+    if ((this.#closing.get(socket) ?? 0) === 0) return
+    this.#gone(socket)
+    socket.terminate()
   }
 
   #countSocket (session: Session, amount: 1 | -1): void {
@@ -266,6 +285,7 @@ export class Hub {
 
   #look (): void {
     this.tending.look()
+    if (this.#waiting > this.#needs.limits.waitingBytes) this.#makeRoom()
     this.#flushCounts()
   }
 

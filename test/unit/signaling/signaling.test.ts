@@ -1,13 +1,14 @@
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
 import { loadConfig } from '../../../src/config/load.ts'
 import { createMetrics } from '../../../src/metrics/metrics.ts'
+import { until } from '../../kit/files.ts'
 import { scratchStore, silentLog } from '../../kit/store.ts'
 import { createSignaling, type SignalGrant, type Socket } from '../../../src/signaling/signaling.ts'
 
 const { config } = loadConfig({ env: {}, readFile: () => '' })
 const NATIVE = { spoken: 'native' as const, ack: null }
 const grant = (peer: string): SignalGrant => ({ project: 'p', room: 'r', peer, role: null, metadata: {}, kind: 'mesh', capacity: 2, takeover: false, permissions: { signal: true, update: true }, keyId: null, tokenId: 't' })
-const make = () => createSignaling({ limits: config.signaling, metrics: createMetrics(), log: silentLog, nowSeconds: () => 1000, store: scratchStore(), limitsOf: () => null, iceServersFor: () => null, announce: () => {} })
+const make = (limits = config.signaling) => createSignaling({ limits, metrics: createMetrics(), log: silentLog, nowSeconds: () => 1000, store: scratchStore(), limitsOf: () => null, iceServersFor: () => null, announce: () => {} })
 
 /** A socket that writes down what is done to it. */
 function paper (): { socket: Socket, done: string[] } {
@@ -43,4 +44,17 @@ test('what nobody expected while a frame is carried out ends that session with i
   events.onMessage(Buffer.from('{"type":"signal","to":"b","data":1}'), false)
   expect(sender.done.at(-2)).toContain('"code":"internal"')
   expect(sender.done.at(-1)).toMatch(/^close 1011 /)
+})
+
+test('what closed sockets still hold counts as waiting, and is given up where that is too much', async () => {
+  const signaling = make({ ...config.signaling, waitingBytes: 10_000_000 })
+  await signaling.start()
+  onTestFinished(() => signaling.stop(10))
+  // They read nothing: their first frame is too much already.
+  const slow = Array.from({ length: 8 }, () => paper())
+  slow.forEach(({ socket }, i) => signaling.attach({ ...socket, bufferedBytes: () => 2_000_000 }, { ...grant(`peer ${i}`), capacity: 50 }, '127.0.0.1', NATIVE))
+  expect(slow.every(({ done }) => done.at(-1)?.startsWith('close 4108'))).toBe(true)
+  expect(() => signaling.admit({ ...grant('newcomer'), capacity: 50 }, '127.0.0.1')).toThrow(expect.objectContaining({ code: 'server-full' }))
+  await until('they are given up', () => slow.every(({ done }) => done.at(-1) === 'terminate'))
+  signaling.admit({ ...grant('newcomer'), capacity: 50 }, '127.0.0.1')
 })
