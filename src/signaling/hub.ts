@@ -6,6 +6,7 @@ import type { Metrics } from '../metrics/metrics.ts'
 import { closeCodeOf, errorEntry, isTurnpikeError, TurnpikeError, type ErrorCode } from '../protocol/errors.ts'
 import type { IceServer, LeaveReason } from '../protocol/frames.ts'
 import type { Store } from '../store/store.ts'
+import { Administration, type AdministrationNeeds } from './administration.ts'
 import { Attachment, type AttachmentNeeds, type SocketEvents } from './attachment.ts'
 import { Carrier } from './carrier.ts'
 import type { Requests } from './dialect.ts'
@@ -17,6 +18,7 @@ import { saveSessions } from './saved-sessions.ts'
 import type { Session, SessionHooks } from './session.ts'
 import type { Socket } from './socket.ts'
 import { Tending } from './tending.ts'
+import { Topics } from './topics.ts'
 
 export type HubNeeds = {
   limits: Config['signaling']
@@ -27,9 +29,10 @@ export type HubNeeds = {
   /** What a project may have at most, beside the limits of the server; the same object for as long as nothing of it changes. */
   limitsOf: (project: string) => ProjectQuotas | null
   /** Null while no relay is ready. */
-  iceServersFor: (peer: { project: string, room: string, peer: string, keyId: string | null }) => { iceServers: IceServer[], expiresAtSeconds: number } | null
+  iceServersFor: (peer: { project: string, room: string, peer: string, session: string, keyId: string | null }) => { iceServers: IceServer[], expiresAtSeconds: number } | null
   /** Something has happened that the application may want to know of; never waits. */
   announce: (project: string, event: RoomEvent) => void
+  onKicked: AdministrationNeeds['onKicked']
 }
 
 const LOOK_MS = 1000
@@ -45,6 +48,8 @@ export class Hub {
   readonly sessions = new Map<string, Session>()
   readonly limits: Limits
   readonly rooms: Rooms
+  readonly topics: Topics
+  readonly administration: Administration
   readonly carrier: Carrier
   readonly tending: Tending
   readonly hooks: SessionHooks
@@ -67,7 +72,9 @@ export class Hub {
     this.limits = new Limits(limits, needs.limitsOf)
     this.hooks = { onEnd: this.#ended, onDetach: session => this.#countSocket(session, -1), onError: this.countError, onWaiting: this.#waits, onClosing: this.#ends }
     this.#events = { receive: this.#receive, heard: session => this.tending.heard(session), closed: this.#closed, gone: socket => this.#closing.delete(socket) }
-    this.rooms = new Rooms({ limits: this.limits, socketsPerAddress: limits.socketsPerAddress, metrics, nowSeconds, announce: needs.announce, watch: () => {} })
+    this.rooms = new Rooms({ limits: this.limits, socketsPerAddress: limits.socketsPerAddress, metrics, nowSeconds, announce: needs.announce, watch: change => this.topics.changed(change) })
+    this.topics = new Topics({ rooms: this.rooms, limits: this.limits, store: needs.store, nowSeconds })
+    this.administration = new Administration({ rooms: this.rooms, topics: this.topics, limits: this.limits, capacities: limits, store: needs.store, onKicked: needs.onKicked })
     this.carrier = new Carrier({ countSignals: this.#countSignals, hasRoom: size => this.#waiting + size <= limits.waitingBytes, onWaiting: this.#waits })
     const { carrier } = this
     this.#ofDialects = { signal: (...said) => carrier.signalOrTell(...said), update: (from, metadata) => carrier.update(from, metadata), leave: from => carrier.leave(from) }
@@ -79,7 +86,7 @@ export class Hub {
     this.tending = new Tending({
       ...limits,
       ...{ sessions: this.sessions, rooms: this.rooms, carrier: this.carrier, metrics, nowSeconds, countError: this.countError },
-      iceServersFor: ({ project, grant, info }) => iceServersFor({ project, room: grant.room, peer: info.id, keyId: grant.keyId }),
+      iceServersFor: ({ id, project, grant, info }) => iceServersFor({ project, room: grant.room, peer: info.id, session: id, keyId: grant.keyId }),
     })
   }
 
@@ -103,6 +110,7 @@ export class Hub {
     const namesake = this.rooms.find(grant.project, grant.room)?.find(grant.peer)
     namesake?.endWith('replaced', 'a newer connection took this peer over')
     this.sessions.set(session.id, session)
+    session.sinceSeconds = this.#needs.nowSeconds()
     this.#countSocket(session, 1)
     this.rooms.enter(session, false)
     this.#needs.metrics.add('turnpike_signaling_joins_total', { project: grant.project })
@@ -265,7 +273,16 @@ export class Hub {
 
   #look (): void {
     this.tending.look()
+    this.#lookAtTopics()
     this.#flushCounts()
+  }
+
+  #lookAtTopics (): void {
+    try {
+      this.topics.look()
+    } catch (error) {
+      this.#needs.log.debug({ reason: (error as Error).message }, 'leases that have run out could not be taken away; tried again')
+    }
   }
 
   /** Counted here and handed on once a second: a labelled counter costs more than carrying the frame. */
