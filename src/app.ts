@@ -11,7 +11,7 @@ import type { ProjectSettings } from './protocol/project-settings.ts'
 import { createAccess, type Access, migrations as accessMigrations } from './access/access.ts'
 import { createCredentials, type Credentials, migrations as credentialsMigrations } from './credentials/credentials.ts'
 import { createRelay, type Relay, type RelayHealth } from './relay/relay.ts'
-import { createSignaling, type Signaling, migrations as signalingMigrations } from './signaling/signaling.ts'
+import { createSignaling, type Kicked, type Signaling, type Write, migrations as signalingMigrations } from './signaling/signaling.ts'
 import { createUsage, type Usage, migrations as usageMigrations } from './usage/usage.ts'
 import { createWebhooks, type Webhooks, migrations as webhooksMigrations } from './webhooks/webhooks.ts'
 import { createGrpc, type GrpcDoor, type GrpcNeeds } from './grpc/grpc.ts'
@@ -102,6 +102,7 @@ export function createApp (config: Config, world: World): App {
     limitsOf: project => access.projects.get(project)?.settings.quotas ?? null,
     announce: (project, event) => webhooks.announceSoon(project, event.type, event.fields),
     iceServersFor: peer => credentials.issueFor(peer),
+    onKicked: (kicked, write) => keepOut({ access, credentials }, kicked, write),
   })
   const http = createHttp({ config, access, credentials, relay, signaling, usage, webhooks, metrics, store, nowSeconds, logger: log, version: world.version })
 
@@ -110,6 +111,14 @@ export function createApp (config: Config, world: World): App {
 
 function mayJoin (config: Config, access: Access): GrpcNeeds['grantFor'] {
   return (claim, request) => grantFor(claim, request, { access, allowedOrigins: config.http.allowedOrigins, anonymousCapacity: config.signaling.topicCapacity })
+}
+
+/** A peer that was kicked comes back neither with its token nor to the relay with what it was issued; with a new token it does both. */
+async function keepOut ({ access, credentials }: Pick<Parts, 'access' | 'credentials'>, { tokenId, ...peer }: Kicked, write: Write): Promise<{ allocationsClosed: number }> {
+  return await credentials.revokePeer(peer, work => write(() => {
+    if (tokenId !== '') access.revokeRoomToken(peer.project, tokenId)
+    work()
+  }))
 }
 
 /** What the control plane itself takes and has left, measured while it runs. */

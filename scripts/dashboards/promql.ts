@@ -40,7 +40,7 @@ export function byRegion (expression: string): string {
 }
 
 /** A quantile of a histogram of ours, by labels. */
-export function quantile (share: number, histogram: Extract<MetricName, `${string}_duration_seconds`>, by: string[]): string {
+export function quantile (share: number, histogram: Extract<MetricName, `${string}_duration_seconds` | 'turnpike_signaling_round_trip_seconds'>, by: string[]): string {
   return `histogram_quantile(${share}, sum by (${['le', ...by].join(', ')}) (rate(${histogram}_bucket[$__rate_interval])))`
 }
 

@@ -7,7 +7,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { UsageError } from './command.ts'
 import { TurnpikeError, errorEntry, ERRORS, type ErrorCode } from '../protocol/errors.ts'
 
-export type ApiRequest = { method: 'GET' | 'POST' | 'PATCH' | 'DELETE', path: string, query?: Record<string, string | undefined>, body?: unknown, accept?: string }
+export type ApiRequest = { method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE', path: string, query?: Record<string, string | undefined>, body?: unknown, accept?: string }
 export type ApiAnswer = { status: number, type: string, body: Buffer }
 export type ApiClient = { send (request: ApiRequest): Promise<ApiAnswer>, close (): Promise<void> }
 /** What `up` leaves in the data directory for the command line of the same user: where it listens, and a key that ends with it. */

@@ -2,6 +2,7 @@
 import type { ApiCommand } from './api-command.ts'
 import { UsageError, type Input, type Option } from './command.ts'
 import { RELAY_COMMANDS } from './relay-commands.ts'
+import { ROOM_COMMANDS } from './room-commands.ts'
 import { bytes, table, time } from './tables.ts'
 import { WEBHOOK_COMMANDS } from './webhook-commands.ts'
 
@@ -94,7 +95,7 @@ const TURN: Record<string, ApiCommand> = {
     list: 'revocations',
     show: answer => table(['KIND', 'SUBJECT', 'SINCE', 'UNTIL'], rows(answer, 'revocations').map(entry => [entry['kind'], entry['subject'], time(entry['since']), time(entry['until'])])),
   },
-  'credentials lift': { summary: 'Lift a revocation.', args: ['subject'], options: { ...PROJECT, kind: option('user|credential|key|project', 'where several have the same name') }, request: ({ args, options }) => ({ method: 'DELETE', path: `/v1/turn/revocations/${part(args[0])}`, query: { project: options['project'], kind: options['kind'] } }), show: () => 'lifted\n' },
+  'credentials lift': { summary: 'Lift a revocation.', args: ['subject'], options: { ...PROJECT, kind: option('user|credential|key|project|peer', 'where several have the same name') }, request: ({ args, options }) => ({ method: 'DELETE', path: `/v1/turn/revocations/${part(args[0])}`, query: { project: options['project'], kind: options['kind'] } }), show: () => 'lifted\n' },
   'tokens room': {
     summary: 'Issue a room token for one peer.',
     args: ['room', 'peer'],
@@ -132,7 +133,7 @@ const HOUSE: Record<string, ApiCommand> = {
   },
 }
 
-export const API_COMMANDS: Readonly<Record<string, ApiCommand>> = { ...PROJECTS, ...KEYS, ...TURN, ...WEBHOOK_COMMANDS, ...RELAY_COMMANDS, ...HOUSE }
+export const API_COMMANDS: Readonly<Record<string, ApiCommand>> = { ...PROJECTS, ...KEYS, ...TURN, ...ROOM_COMMANDS, ...WEBHOOK_COMMANDS, ...RELAY_COMMANDS, ...HOUSE }
 
 function usage (message: string): never {
   throw new UsageError(message)

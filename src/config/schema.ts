@@ -92,6 +92,7 @@ export const ConfigSchema = Type.Object({
     topicCapacity: Count(1000, 10_000, 'Most peers in a room of kind topic where its token names no capacity.'),
     roomsPerProject: Count(10_000, 1_000_000, 'Rooms that a project may have at a time.'),
     peersPerProject: Count(50_000, 1_000_000, 'Peers that a project may have at a time.'),
+    watchersPerProject: Count(500, 100_000, 'Streams that may watch topics of a project at a time.'),
     socketsPerAddress: Count(10_000, 1_000_000, 'Signaling sockets that one client address may hold at a time.'),
     heartbeatSeconds: Type.Integer({ minimum: 1, maximum: 300, default: 10, description: 'Seconds between two pings; a socket that answers neither of two is closed.' }),
   }),

@@ -10,7 +10,7 @@ import type { Store } from '../store/store.ts'
 import { iceServersOf, stunUrls, turnUrls, type RelayEndpoint } from './ice-servers.ts'
 import { migrations } from './records.ts'
 import { createMint, isMinted, roomPart, type MintedLogin } from './rest-secret.ts'
-import { Revocations, type Bearer, type Revocation } from './revocations.ts'
+import { CLOCK_SECONDS, endOf, isRevokedBy, Revocations, type Bearer, type Revocation } from './revocations.ts'
 import { Secrets, type Integration, type SecretInfo, type Write } from './secrets.ts'
 import { TtlBounds } from './ttl-bounds.ts'
 
@@ -29,8 +29,10 @@ export type CredentialRequest = {
   keyId?: string | null | undefined
 }
 export type IssuedCredential = { iceServers: IceServer[], username: string, credential: string, user: string, ttlSeconds: number, expiresAtSeconds: number }
-/** Whose credentials: of a user, one by its TURN user name, all that a key has issued, or all of a project. */
-export type RevokeTarget = { kind: 'user' | 'credential' | 'key' | 'project', subject: string }
+/** Whose credentials: of a user, one by its TURN user name, all that a key has issued, all of a project, or what a peer had for a room. */
+export type RevokeTarget = Pick<Revocation, 'kind' | 'subject'>
+/** A peer in a room. A peer id that is no user of TURN is known to the relay by its session. */
+export type RoomPeer = { project: string, room: string, peer: string, session: string, keyId: string | null }
 export type CredentialsNeeds = {
   store: Store
   metrics: Pick<Metrics, 'add'>
@@ -61,9 +63,11 @@ export type Credentials = Part & {
   /** Issues ICE servers. Throws relay-unavailable, quota-exceeded, user-revoked, project-disabled, or invalid-request with the fields that are wrong. */
   issue (request: CredentialRequest): IssuedCredential
   /** The same for a peer in a room, whatever its id looks like; null while no relay is ready or nothing may be issued to it. */
-  issueFor (peer: { project: string, room: string, peer: string, keyId: string | null }): { iceServers: IceServer[], expiresAtSeconds: number } | null
+  issueFor (peer: RoomPeer): { iceServers: IceServer[], expiresAtSeconds: number } | null
   /** No re-issue, live allocations cut, and cut again whatever begins with such a credential until none can live any more. `write` does it, with what goes with it. */
   revoke (project: string, target: RevokeTarget, write: Write): Promise<{ allocationsClosed: number, until: number }>
+  /** Ends what a peer was issued until now, of which the last expires at `until`. What it is issued from now on holds: it expires later, by a second at least. */
+  revokePeer (peer: RoomPeer & { until: number }, write: Write): Promise<{ allocationsClosed: number, until: number }>
   revocations (project: string): Revocation[]
   liftRevocation (project: string, target: RevokeTarget, write: Write): void
   /** Why an allocation must not live, in a word, or null. */
@@ -137,13 +141,13 @@ class Office implements Credentials {
     const transports = request.transports ?? settings.transports
     const endpoints = endpointsFor(this.#needs, transports, { region: request.region, regions: settings.regions })
     this.#needs.requireAllowance(project)
-    const expiresAtSeconds = nowSeconds() + ttlSeconds
     const id = `${project}.${user}.${keyId ?? NO_KEY}${request.room === undefined ? '' : roomPart(request.room)}`
+    const expiresAtSeconds = this.#revocations.expiryFor(project, id, nowSeconds() + ttlSeconds)
     const groups = this.#signed(endpoints, expiresAtSeconds, id)
     const [{ login: first } = { login: this.secrets.mint(expiresAtSeconds, id) }] = groups
     const turn = groups.map(({ relays, login }) => ({ urls: turnUrls(relays, transports), login }))
     metrics.add('turnpike_credentials_issued_total', { project })
-    return { iceServers: iceServersOf(policy === 'relay' ? [] : stunUrls(endpoints), turn), username: first.username, credential: first.password, user, ttlSeconds, expiresAtSeconds }
+    return { iceServers: iceServersOf(policy === 'relay' ? [] : stunUrls(endpoints), turn), username: first.username, credential: first.password, user, ttlSeconds: expiresAtSeconds - nowSeconds(), expiresAtSeconds }
   }
 
   /** The relays by what they believe, best first: a login for each. */
@@ -154,21 +158,29 @@ class Office implements Credentials {
     }))
   }
 
-  issueFor ({ project, room, peer, keyId }: { project: string, room: string, peer: string, keyId: string | null }): ReturnType<Credentials['issueFor']> {
+  issueFor ({ project, room, peer, session, keyId }: RoomPeer): ReturnType<Credentials['issueFor']> {
     try {
       // A peer may stay longer in its room than the key that asked for its token stays a key.
       if (keyId !== null && !this.#needs.isKeyAlive(keyId)) throw new TurnpikeError('user-revoked', 'the key that asked for its room token is gone')
-      return this.issue({ project, room, keyId, ...(ID.test(peer) ? { user: peer } : {}) })
+      return this.issue({ project, room, keyId, user: userOf(peer, session) })
     } catch (error) {
       this.#needs.log.debug({ project, reason: (error as Error).message }, 'a peer joins without ICE servers')
       return null
     }
   }
 
-  async revoke (project: string, { kind, subject }: RevokeTarget, write: Write): Promise<{ allocationsClosed: number, until: number }> {
-    const { nowSeconds, cut } = this.#needs
-    const longest = nowSeconds() + this.#bounds.longest()
-    const until = kind === 'credential' ? endOf(subject, longest) : longest
+  async revoke (project: string, target: RevokeTarget, write: Write): Promise<{ allocationsClosed: number, until: number }> {
+    const longest = this.#needs.nowSeconds() + this.#bounds.longest()
+    return await this.#revoke(project, { ...target, until: target.kind === 'credential' ? endOf(target.subject, longest) : longest }, write)
+  }
+
+  async revokePeer ({ project, room, peer, session, keyId, until }: RoomPeer & { until: number }, write: Write): Promise<{ allocationsClosed: number, until: number }> {
+    const subject = `${project}.${userOf(peer, session)}.${keyId ?? NO_KEY}${roomPart(room)}`
+    return await this.#revoke(project, { kind: 'peer', subject, until: until + CLOCK_SECONDS }, write)
+  }
+
+  async #revoke (project: string, revocation: RevokeTarget & { until: number }, write: Write): Promise<{ allocationsClosed: number, until: number }> {
+    const { kind, subject, until } = revocation
     let failure: unknown
     try {
       this.#revocations.add(kind, project, subject, until, write)
@@ -176,7 +188,7 @@ class Office implements Credentials {
       if (!isTurnpikeError(error) || error.code !== 'store-unwritable') throw error
       failure = error
     }
-    const allocationsClosed = await cut(bearer => bearer.project === project && matches(bearer, kind, subject), 'revoked')
+    const allocationsClosed = await this.#needs.cut(bearer => bearer.project === project && isRevokedBy(bearer, revocation), 'revoked')
     if (failure !== undefined) throw failure
     return { allocationsClosed, until }
   }
@@ -235,6 +247,10 @@ function endpointsFor ({ relays, relayDown }: Pick<CredentialsNeeds, 'relays' | 
   return endpoints
 }
 
+function userOf (peer: string, session: string): string {
+  return ID.test(peer) ? peer : session
+}
+
 type TtlRange = { fallback: number, min: number, max: number }
 
 /** A project narrows what the server allows, and never widens it. */
@@ -259,21 +275,6 @@ function requireNotRevoked (revocation: Revocation | null): void {
   if (revocation === null) return
   const until = new Date(revocation.until * 1000).toISOString()
   throw new TurnpikeError('user-revoked', `the ${revocation.kind} is revoked until ${until}, when no credential of before can live any more`)
-}
-
-function matches ({ user, keyId, username }: Bearer & { username: string }, kind: RevokeTarget['kind'], subject: string): boolean {
-  switch (kind) {
-    case 'user': return user === subject
-    case 'key': return keyId === subject
-    case 'credential': return username === subject
-    case 'project': return true
-  }
-}
-
-/** A credential says itself when it ends. */
-function endOf (username: string, fallback: number): number {
-  const expiry = /^(\d{1,10}):/.exec(username)?.[1]
-  return expiry === undefined ? fallback : Math.min(Number(expiry) + 60, fallback + 60)
 }
 
 function settingsOrNull (settingsOf: CredentialsNeeds['settingsOf'], project: string): ProjectSettings | null {

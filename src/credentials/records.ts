@@ -19,7 +19,8 @@ export type TtlBoundRow = { seconds: number, last_at: number }
 /** `pending`: made, and not yet proved to be accepted. `old`: accepted until `retire_at`, and nothing is signed with it any more. */
 export type SecretState = 'pending' | 'current' | 'old'
 export type SecretRow = { id: number, secret: string, created_at: number, /** Its name, where others sign with it; null for our own. */ integration: string | null, state: SecretState, retire_at: number | null }
-export type RevocationKind = 'user' | 'credential' | 'key' | 'project'
+/** `peer`: what a peer was issued for a room until it was sent out of it. */
+export type RevocationKind = 'user' | 'credential' | 'key' | 'project' | 'peer'
 export type RevocationRow = { kind: RevocationKind, project: string, subject: string, since: number, until: number }
 
 /** Newest first. */

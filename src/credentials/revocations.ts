@@ -1,4 +1,4 @@
-/** Who may relay no more: users, single credentials, all that a key has issued, whole projects; each until its last credential has expired. */
+/** Who may relay no more: users, single credentials, what a peer was issued for a room, all that a key has issued, whole projects; each until its last credential has expired. */
 import { isTurnpikeError, TurnpikeError } from '../protocol/errors.ts'
 import type { Store } from '../store/store.ts'
 import { deletePastRevocations, deleteRevocation, listRevocations, putRevocation, type RevocationKind, type RevocationRow } from './records.ts'
@@ -8,6 +8,8 @@ export type Revocation = { kind: RevocationKind, project: string, subject: strin
 export type Bearer = { project: string, user: string, keyId: string | null, username?: string }
 
 const MOST_OF_A_PROJECT = 10_000
+/** The relay's clock may be behind. */
+export const CLOCK_SECONDS = 60
 
 export class Revocations {
   readonly #store: Store
@@ -25,7 +27,7 @@ export class Revocations {
     const key = keyOf({ kind, project, subject })
     const entry = { kind, project, subject, since: this.#nowSeconds(), until: Math.max(until, this.#entries.get(key)?.until ?? 0) }
     // Of keys there are as many as an admin makes, and of projects one: they are the way out when there is no more room.
-    if ((kind === 'user' || kind === 'credential') && !this.#entries.has(key)) this.#requireRoom(project)
+    if ((kind === 'user' || kind === 'credential' || kind === 'peer') && !this.#entries.has(key)) this.#requireRoom(project)
     this.#entries.set(key, entry)
     try {
       write(() => putRevocation(this.#store, entry))
@@ -51,8 +53,14 @@ export class Revocations {
   of ({ project, user, keyId, username }: Bearer): Revocation | null {
     if (this.#entries.size === 0) return null
     const found = this.#at('user', project, user) ?? this.#at('project', project, project) ??
-      (keyId === null ? undefined : this.#at('key', project, keyId)) ?? (username === undefined ? undefined : this.#at('credential', project, username))
+      (keyId === null ? undefined : this.#at('key', project, keyId)) ?? (username === undefined ? undefined : this.#at('credential', project, username) ?? this.#ofPeer(project, username))
     return found ?? null
+  }
+
+  /** When a credential of this name is to expire that is issued now: what a peer had until it was sent away ends with its expiry. */
+  expiryFor (project: string, name: string, expiresAtSeconds: number): number {
+    const until = this.#at('peer', project, name)?.until ?? 0
+    return Math.max(expiresAtSeconds, until - CLOCK_SECONDS + 1)
   }
 
   /** Of one project, newest first. */
@@ -70,6 +78,11 @@ export class Revocations {
     deletePastRevocations(this.#store, now)
   }
 
+  #ofPeer (project: string, username: string): RevocationRow | undefined {
+    const found = this.#at('peer', project, username.slice(username.indexOf(':') + 1))
+    return found !== undefined && isWithin(username, found) ? found : undefined
+  }
+
   #at (kind: RevocationKind, project: string, subject: string): RevocationRow | undefined {
     const found = this.#entries.get(keyOf({ kind, project, subject }))
     return found === undefined || found.until <= this.#nowSeconds() ? undefined : found
@@ -83,6 +96,27 @@ export class Revocations {
     const message = `${MOST_OF_A_PROJECT} may be revoked at a time; revoke a key, or the whole project`
     throw new TurnpikeError('quota-exceeded', message, { fields: [{ field: 'revocations', message }], retryAfterSeconds: 3600 })
   }
+}
+
+/** Is this credential one of those that end with the revocation? */
+export function isRevokedBy ({ user, keyId, username }: Bearer & { username: string }, { kind, subject, until }: Pick<Revocation, 'kind' | 'subject' | 'until'>): boolean {
+  switch (kind) {
+    case 'user': return user === subject
+    case 'key': return keyId === subject
+    case 'credential': return username === subject
+    case 'peer': return username.slice(username.indexOf(':') + 1) === subject && isWithin(username, { until })
+    case 'project': return true
+  }
+}
+
+/** A credential says itself when it ends. */
+export function endOf (username: string, fallback: number): number {
+  const expiry = /^(\d{1,10}):/.exec(username)?.[1]
+  return expiry === undefined ? fallback : Math.min(Number(expiry) + CLOCK_SECONDS, fallback + CLOCK_SECONDS)
+}
+
+function isWithin (username: string, { until }: Pick<Revocation, 'until'>): boolean {
+  return endOf(username, until) <= until
 }
 
 function keyOf ({ kind, project, subject }: Pick<RevocationRow, 'kind' | 'project' | 'subject'>): string {

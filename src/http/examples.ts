@@ -18,7 +18,7 @@ const SETTINGS = {
   forms: ['turn-rest'],
   dialects: [],
   anonymousDialects: false,
-  quotas: { allocationsPerUser: 8, allocations: null, bytesPerDay: null, bytesPerMonth: 100_000_000_000, credentialsPerMinute: null, requestsPerMinute: null, peers: null, rooms: null },
+  quotas: { allocationsPerUser: 8, allocations: null, bytesPerDay: null, bytesPerMonth: 100_000_000_000, credentialsPerMinute: null, requestsPerMinute: null, peers: null, rooms: null, roomCapacity: null, messageBytes: null, metadataBytes: null, signalsPerSecond: null, signalsBurst: null, socketsPerAddress: null },
   quotaAction: 'disable',
   webhook: 'https://shop.example/hooks/turnpike',
   webhookEvents: ['quota.warning', 'quota.exceeded'],
@@ -33,6 +33,9 @@ const INTEGRATION = { name: 'synapse', createdAt: AT, previousRetiresAt: null }
 const NEW_INTEGRATION = { ...INTEGRATION, secret: '…', snippets: { synapse: 'turn_uris: …' } }
 const REVOKED = { allocationsClosed: 2, until: AT }
 const FINDING = { check: 'name-agrees', subject: 'relay turnpike, turn.example', result: 'failed', what: 'turn.example is 192.0.2.7, and the public address of the relay is 192.0.2.9.', why: 'Clients go to the address of the name, and the relay names its public address to their peers; where the two differ, one of them is wrong.', cure: 'Set the A record of turn.example to 192.0.2.9; or, where the record is right, set TURNPIKE_RELAY_EXTERNAL_IP to it.' }
+const ROOM = { id: 'lobby', kind: 'mesh', capacity: 50, metadata: {}, peerCount: 1, since: AT, madeAhead: true }
+const ROOM_PEER = { id: 'alice', role: null, metadata: { name: 'Alice' }, session: 's_Jq1yH8xYc0aP', since: AT, address: '198.51.100.7', connected: true, roundTripMs: 12.5, protocol: 'native' }
+const TOPIC_ENTRY = { peer: 'robot-7', metadata: { battery: 80 }, joined: false, leasedUntil: AT }
 const OPERATION = { kind: 'upgrade', phase: 'draining', since: AT - 60, deadline: AT + 3600, detail: 'it takes nothing new and waits for its calls to end', left: 3, cut: 0 }
 const RELAY = {
   id: 'turnpike',
@@ -75,6 +78,16 @@ export const EXAMPLES: Readonly<Record<string, unknown>> = {
   'DELETE /v1/turn/allocations': { allocationsClosed: 3 },
   'DELETE /v1/turn/allocations/:id': { allocationsClosed: 1 },
   'POST /v1/rooms/:room/tokens': { token: 'eyJ…', tokenId: 'Jq1yH8xYc0aP', url: 'wss://turnpike.example/v1/signal', expiresAt: AT },
+  'GET /v1/rooms': { rooms: [ROOM], total: 1, next: null },
+  'GET /v1/rooms/:room': { ...ROOM, peers: [ROOM_PEER], next: null },
+  'PUT /v1/rooms/:room': ROOM,
+  'DELETE /v1/rooms/:room': { peersClosed: 1 },
+  'DELETE /v1/rooms/:room/peers/:peer': { allocationsClosed: 2, tokenRevoked: true },
+  'POST /v1/rooms/:room/messages': { peers: 1 },
+  'GET /v1/topics/:topic/publishers': { entries: [TOPIC_ENTRY], next: null },
+  'GET /v1/topics/:topic/subscribers': { entries: [TOPIC_ENTRY], next: null },
+  'PUT /v1/topics/:topic/publishers/:peer': TOPIC_ENTRY,
+  'PUT /v1/topics/:topic/subscribers/:peer': TOPIC_ENTRY,
   'GET /v1/usage': { from: AT - 2_592_000, to: AT, usage: [{ name: '2026-11-21', day: '2026-11-21', bytesFromClient: 12_345_678, bytesToClient: 23_456_789, packetsFromClient: 12_345, packetsToClient: 23_456, allocations: 42, credentials: 57 }], quotas: [QUOTA], next: null },
   'GET /v1/projects': { projects: [PROJECT], next: null },
   'POST /v1/projects': PROJECT,

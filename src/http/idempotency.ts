@@ -4,6 +4,7 @@
  */
 import { createHash } from 'node:crypto'
 import { TurnpikeError } from '../protocol/errors.ts'
+import { DEEPEST_METADATA, isNestedDeeper } from '../protocol/frames.ts'
 import type { App } from './app-type.ts'
 
 type Kept = { digest: string, atMs: number, answer: { status: number, type: string, payload: string } | null }
@@ -11,6 +12,8 @@ type Kept = { digest: string, atMs: number, answer: { status: number, type: stri
 const MOST_KEPT = 10_000
 const KEPT_MS = 3_600_000
 const LONGEST_ANSWER = 65_536
+/** Metadata, and whatever stands around it. */
+const DEEPEST_BODY = DEEPEST_METADATA + 8
 const KEY = /^[\x21-\x7e]{1,255}$/
 
 declare module 'fastify' {
@@ -30,6 +33,8 @@ export function repeatAnswers (app: App): void {
     if (request.caller?.kind === 'project' && request.caller.publishable) return
     if (typeof key !== 'string' || !KEY.test(key)) throw new TurnpikeError('invalid-request', 'Idempotency-Key must be 1 to 255 visible ASCII characters', { fields: [{ field: 'Idempotency-Key', message: 'must be 1 to 255 visible ASCII characters' }] })
     const { caller, method, url, body } = request
+    // Cannot be written recursively; no route takes it either.
+    if (isNestedDeeper(body, DEEPEST_BODY)) return
     const name = [caller?.kind === 'project' ? `${caller.project} ${caller.keyId}` : `admin ${caller?.keyId}`, method, request.routeOptions.url, key].join(' ')
     const digest = createHash('sha256').update(`${url}\n${JSON.stringify(body)}`).digest('base64')
     const found = kept.get(name)

@@ -16,7 +16,8 @@ const DESCRIPTION = [
 ].join(' ')
 const TAGS = [
   { name: 'TURN', description: 'Credentials, live allocations, revocation.' },
-  { name: 'Rooms', description: 'Room tokens and the signaling socket.' },
+  { name: 'Rooms', description: 'Room tokens, the signaling socket, and what rooms hold.' },
+  { name: 'Topics', description: 'Who publishes and who subscribes.' },
   { name: 'Usage' },
   { name: 'Projects' },
   { name: 'Keys' },
@@ -39,6 +40,7 @@ export async function describeApi (app: App, version: string): Promise<void> {
       components: {
         securitySchemes: {
           key: { type: 'http', scheme: 'bearer', description: 'An API key (tpk_…) of a project, a publishable key (tpp_…), or the admin key (tpa_…).' },
+          roomToken: { type: 'http', scheme: 'bearer', description: 'A room token.' },
           basic: { type: 'http', scheme: 'basic', description: 'The API key as the password.' },
         },
       },

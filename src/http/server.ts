@@ -38,8 +38,10 @@ import { serveProjects } from './routes/projects.ts'
 import { serveProto } from './routes/proto.ts'
 import { serveRelays } from './routes/relays.ts'
 import { serveRevocations } from './routes/revocations.ts'
-import { serveRoomTokens } from './routes/rooms.ts'
+import { serveRoomTokens } from './routes/room-tokens.ts'
+import { serveRooms } from './routes/rooms.ts'
 import { serveSecrets } from './routes/secrets.ts'
+import { serveTopics } from './routes/topics.ts'
 import { serveUsage } from './routes/usage.ts'
 import { serveWebhookDeliveries } from './routes/webhooks.ts'
 import { PROBLEM_SCHEMA } from './schemas.ts'
@@ -51,7 +53,7 @@ export type HttpNeeds = {
   access: Access
   credentials: Pick<Credentials, 'issue' | 'revoke' | 'revocations' | 'liftRevocation' | 'reasonToCut' | 'isOurs' | 'secrets' | 'urls'>
   relay: Pick<Relay, 'health' | 'healths' | 'begin' | 'allocations' | 'rateOf' | 'cut' | 'examine'>
-  signaling: Pick<Signaling, 'admit' | 'attach' | 'resume' | 'requireSession'>
+  signaling: Pick<Signaling, 'admit' | 'attach' | 'resume' | 'requireSession' | 'rooms' | 'topics'>
   usage: Pick<Usage, 'query' | 'quotas' | 'settingsChanged'>
   webhooks: Pick<Webhooks, 'list' | 'replay' | 'replayDead' | 'forget'>
   store: { isWritable (): boolean, backUpTo (file: string): void }
@@ -154,6 +156,8 @@ async function addRoutes (app: App, needs: HttpNeeds, isStopping: () => boolean)
   serveRevocations(app, needs)
   serveAllocations(app, needs)
   serveRoomTokens(app, needs)
+  serveRooms(app, needs)
+  serveTopics(app, { ...needs, heartbeatSeconds: config.signaling.heartbeatSeconds })
   serveUsage(app, needs)
   serveProjects(app, needs)
   serveWebhookDeliveries(app, needs)
@@ -169,7 +173,7 @@ async function addRoutes (app: App, needs: HttpNeeds, isStopping: () => boolean)
   callPage(app, { ...needs, callPage: config.callPage })
 }
 
-/** A POST without a body means {}: every field has a default. */
+/** A POST or a PUT without a body means {}: every field has a default. */
 function readJsonOrNothing (app: App): void {
   app.removeContentTypeParser('text/plain')
   const parse = app.getDefaultJsonParser('error', 'error')
@@ -179,7 +183,7 @@ function readJsonOrNothing (app: App): void {
     app.addContentTypeParser(type, { parseAs: 'string' }, (request, body, done) => (body.length === 0 ? done(null, undefined) : parse(request, body as string, done)))
   }
   app.addHook('preValidation', async request => {
-    if (request.method === 'POST' && request.body === undefined) request.body = {}
+    if ((request.method === 'POST' || request.method === 'PUT') && request.body === undefined) request.body = {}
   })
 }
 

@@ -95,6 +95,7 @@ export const ERRORS = {
   'room-mode-conflict': { status: 409, retry: 'never', title: 'The room exists with another kind or capacity', cure: 'Ask for tokens of one room with the same kind and capacity.' },
   'room-full': { status: 503, retry: 'backoff', title: 'The room is full', cure: 'Wait until somebody leaves, or raise the capacity.' },
   'too-many-sockets': { status: 429, retry: 'backoff', title: 'Too many sockets from this address', cure: 'Close some, or raise TURNPIKE_SIGNALING_SOCKETS_PER_ADDRESS.' },
+  'too-many-watchers': { status: 429, retry: 'backoff', title: 'Too many watch topics of the project', cure: 'End some, or raise TURNPIKE_SIGNALING_WATCHERS_PER_PROJECT.' },
   'too-many-rooms': { status: 503, retry: 'backoff', title: 'The project has too many rooms', cure: 'Wait until rooms empty, or raise TURNPIKE_SIGNALING_ROOMS_PER_PROJECT.' },
   'too-many-peers': { status: 503, retry: 'backoff', title: 'The project has too many peers', cure: 'Wait until peers leave, or raise TURNPIKE_SIGNALING_PEERS_PER_PROJECT.' },
 

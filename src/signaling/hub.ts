@@ -6,6 +6,7 @@ import type { Metrics } from '../metrics/metrics.ts'
 import { closeCodeOf, errorEntry, isTurnpikeError, TurnpikeError, type ErrorCode } from '../protocol/errors.ts'
 import type { IceServer, LeaveReason } from '../protocol/frames.ts'
 import type { Store } from '../store/store.ts'
+import { Administration, type AdministrationNeeds } from './administration.ts'
 import { Attachment, type AttachmentNeeds, type SocketEvents } from './attachment.ts'
 import { Carrier } from './carrier.ts'
 import type { Requests } from './dialect.ts'
@@ -17,6 +18,8 @@ import { saveSessions } from './saved-sessions.ts'
 import type { Session, SessionHooks } from './session.ts'
 import type { Socket } from './socket.ts'
 import { Tending } from './tending.ts'
+import { Topics } from './topics.ts'
+import { Waiting } from './waiting.ts'
 
 export type HubNeeds = {
   limits: Config['signaling']
@@ -27,9 +30,10 @@ export type HubNeeds = {
   /** What a project may have at most, beside the limits of the server; the same object for as long as nothing of it changes. */
   limitsOf: (project: string) => ProjectQuotas | null
   /** Null while no relay is ready. */
-  iceServersFor: (peer: { project: string, room: string, peer: string, keyId: string | null }) => { iceServers: IceServer[], expiresAtSeconds: number } | null
+  iceServersFor: (peer: { project: string, room: string, peer: string, session: string, keyId: string | null }) => { iceServers: IceServer[], expiresAtSeconds: number } | null
   /** Something has happened that the application may want to know of; never waits. */
   announce: (project: string, event: RoomEvent) => void
+  onKicked: AdministrationNeeds['onKicked']
 }
 
 const LOOK_MS = 1000
@@ -45,6 +49,8 @@ export class Hub {
   readonly sessions = new Map<string, Session>()
   readonly limits: Limits
   readonly rooms: Rooms
+  readonly topics: Topics
+  readonly administration: Administration
   readonly carrier: Carrier
   readonly tending: Tending
   readonly hooks: SessionHooks
@@ -53,11 +59,8 @@ export class Hub {
   readonly #ofDialects: Requests<Session>
   /** What a frame that came too fast can ask for: to be told whom it did not reach. */
   readonly #ofTooFast: Requests<Session>
-  /** Closing handshakes under way, each with what still waits for its socket: they count as this server's. */
-  readonly #closing = new Map<Socket, number>()
   readonly #delivered = new Map<string, number>()
-  /** Characters that wait for all peers together. */
-  #waiting = 0
+  readonly #waiting: Waiting
   #isStopping = false
   #timer: NodeJS.Timeout | undefined
 
@@ -65,10 +68,13 @@ export class Hub {
     const { limits, metrics, nowSeconds, iceServersFor } = needs
     this.#needs = needs
     this.limits = new Limits(limits, needs.limitsOf)
-    this.hooks = { onEnd: this.#ended, onDetach: session => this.#countSocket(session, -1), onError: this.countError, onWaiting: this.#waits, onClosing: this.#ends }
-    this.#events = { receive: this.#receive, heard: session => this.tending.heard(session), closed: this.#closed, gone: this.#gone }
-    this.rooms = new Rooms({ limits: this.limits, socketsPerAddress: limits.socketsPerAddress, metrics, nowSeconds, announce: needs.announce, watch: () => {} })
-    this.carrier = new Carrier({ countSignals: this.#countSignals, hasRoom: size => this.#waiting + size <= limits.waitingBytes, onWaiting: this.#waits })
+    this.#waiting = new Waiting(limits.waitingBytes, this.sessions)
+    this.hooks = { onEnd: this.#ended, onDetach: session => this.#countSocket(session, -1), onError: this.countError, onWaiting: change => this.#waiting.add(change), onClosing: this.#ends }
+    this.#events = { receive: this.#receive, heard: session => this.tending.heard(session), closed: this.#closed, gone: socket => this.#waiting.gone(socket) }
+    this.rooms = new Rooms({ limits: this.limits, socketsPerAddress: limits.socketsPerAddress, metrics, nowSeconds, announce: needs.announce, watch: change => this.topics.changed(change) })
+    this.topics = new Topics({ rooms: this.rooms, limits: this.limits, store: needs.store, nowSeconds })
+    this.administration = new Administration({ rooms: this.rooms, topics: this.topics, limits: this.limits, capacities: limits, store: needs.store, onKicked: needs.onKicked })
+    this.carrier = new Carrier({ countSignals: this.#countSignals, hasRoom: size => this.#waiting.hasRoom(size), onWaiting: change => this.#waiting.add(change) })
     const { carrier } = this
     this.#ofDialects = { signal: (...said) => carrier.signalOrTell(...said), update: (from, metadata) => carrier.update(from, metadata), leave: from => carrier.leave(from) }
     this.#ofTooFast = {
@@ -79,7 +85,7 @@ export class Hub {
     this.tending = new Tending({
       ...limits,
       ...{ sessions: this.sessions, rooms: this.rooms, carrier: this.carrier, metrics, nowSeconds, countError: this.countError },
-      iceServersFor: ({ project, grant, info }) => iceServersFor({ project, room: grant.room, peer: info.id, keyId: grant.keyId }),
+      iceServersFor: ({ id, project, grant, info }) => iceServersFor({ project, room: grant.room, peer: info.id, session: id, keyId: grant.keyId }),
     })
   }
 
@@ -90,7 +96,7 @@ export class Hub {
   /** Throws shutting-down, or server-full. */
   requireOpen (): void {
     if (this.#isStopping) throw new TurnpikeError('shutting-down', 'no new peers are taken')
-    if (this.#waiting > this.#needs.limits.waitingBytes) throw new TurnpikeError('server-full', 'too much waits to be delivered')
+    if (!this.#waiting.hasRoom(0)) throw new TurnpikeError('server-full', 'too much waits to be delivered')
   }
 
   eventsOf (session: Session, socket: Socket): SocketEvents {
@@ -103,6 +109,7 @@ export class Hub {
     const namesake = this.rooms.find(grant.project, grant.room)?.find(grant.peer)
     namesake?.endWith('replaced', 'a newer connection took this peer over')
     this.sessions.set(session.id, session)
+    session.sinceSeconds = this.#needs.nowSeconds()
     this.#countSocket(session, 1)
     this.rooms.enter(session, false)
     this.#needs.metrics.add('turnpike_signaling_joins_total', { project: grant.project })
@@ -143,8 +150,8 @@ export class Hub {
       if (i % 10 === 9 && performance.now() < endsAtMs) await new Promise(resolve => setTimeout(resolve, 10 / CLOSES_PER_MS))
     }
     const closedBy = performance.now() + Math.min(500, deadlineMs / 5)
-    while (this.#closing.size > 0 && performance.now() < closedBy) await new Promise(resolve => setTimeout(resolve, 10))
-    for (const socket of this.#closing.keys()) socket.terminate()
+    while (this.#waiting.closingCount > 0 && performance.now() < closedBy) await new Promise(resolve => setTimeout(resolve, 10))
+    this.#waiting.terminateClosing()
     saveSessions(this.#needs.store, this.sessions.values(), this.#needs.nowSeconds(), this.#needs.log)
     for (const room of this.rooms) room.presence.close()
     this.#flushCounts()
@@ -233,46 +240,12 @@ export class Hub {
   }
 
   readonly #ends = (socket: Socket | null, code: number): void => {
-    if (socket !== null) {
-      const waiting = socket.bufferedBytes()
-      this.#closing.set(socket, waiting)
-      this.#waiting += waiting
-    }
+    if (socket !== null) this.#waiting.closing(socket)
     this.#countClose(code)
-  }
-
-  readonly #gone = (socket: Socket): void => {
-    this.#waiting -= this.#closing.get(socket) ?? 0
-    this.#closing.delete(socket)
   }
 
   #countClose (code: number): void {
     this.#needs.metrics.add('turnpike_signaling_closes_total', { code: String(code) })
-  }
-
-  readonly #waits = (change: number): void => {
-    this.#waiting += change
-    if (change > 0 && this.#waiting > this.#needs.limits.waitingBytes) this.#makeRoom()
-  }
-
-  /** Gives up closing handshakes with those who do not read, then ends those for whom most waits, or keeps nothing more for those who never acknowledge, until a tenth is free. */
-  #makeRoom (): void {
-    for (const socket of [...this.#closing.keys()]) this.#giveUp(socket)
-    const byWaiting = [...this.sessions.values()].filter(({ waiting }) => waiting > 0).sort((a, b) => b.waiting - a.waiting)
-    for (const session of byWaiting) {
-      if (this.#waiting <= this.#needs.limits.waitingBytes * 0.9) return
-      const { socket, waiting } = session
-      if (session.forget() && session.waiting <= waiting / 2) continue
-      session.endWith('server-full', '')
-      if (socket !== null) this.#giveUp(socket)
-    }
-  }
-
-  /** Whoever still has to read much before the close is not waited for. */
-  #giveUp (socket: Socket): void {
-    if ((this.#closing.get(socket) ?? 0) === 0) return
-    this.#gone(socket)
-    socket.terminate()
   }
 
   #countSocket (session: Session, amount: 1 | -1): void {
@@ -285,14 +258,23 @@ export class Hub {
 
   #look (): void {
     this.tending.look()
-    if (this.#waiting > this.#needs.limits.waitingBytes) this.#makeRoom()
+    this.#waiting.look()
+    this.#lookAtTopics()
     this.#flushCounts()
+  }
+
+  #lookAtTopics (): void {
+    try {
+      this.topics.look()
+    } catch (error) {
+      this.#needs.log.debug({ reason: (error as Error).message }, 'leases that have run out could not be taken away; tried again')
+    }
   }
 
   /** Counted here and handed on once a second: a labelled counter costs more than carrying the frame. */
   #flushCounts (): void {
     for (const [project, count] of this.#delivered) this.#needs.metrics.add('turnpike_signaling_signals_total', { project }, count)
     this.#delivered.clear()
-    this.#needs.metrics.set('turnpike_signaling_waiting_bytes', {}, this.#waiting)
+    this.#needs.metrics.set('turnpike_signaling_waiting_bytes', {}, this.#waiting.total)
   }
 }

@@ -8,7 +8,7 @@ import { nativeTail } from './native.ts'
 import { RateBucket } from './rate.ts'
 import type { Session } from './session.ts'
 
-type Change = { type: 'joined' | 'updated', info: PeerInfo, session: Session } | { type: 'left', info: PeerInfo, session: Session, reason: LeaveReason }
+export type Change = { type: 'joined' | 'updated', info: PeerInfo, session: Session } | { type: 'left', info: PeerInfo, session: Session, reason: LeaveReason }
 type Told = { happenings: Happening[], tails: (string | null)[] }
 export type PresenceNeeds = { members (): Iterable<Session>, sees (viewer: Session, other: Session): boolean, watch (change: Change): void }
 

@@ -9,11 +9,14 @@ export type RoomNeeds = { project: string, id: string, kind: RoomKind, capacity:
 export class Room {
   readonly mailbox: Mailbox
   readonly presence: Presence
+  /** Those who are welcomed are told of it. */
+  metadata: Metadata
   readonly #needs: RoomNeeds
   readonly #members = new Map<string, Session>()
 
   constructor (needs: RoomNeeds) {
     this.#needs = needs
+    this.metadata = needs.metadata
     this.mailbox = new Mailbox(needs.limits)
     this.presence = new Presence({ members: () => this.#members.values(), sees: (viewer, other) => this.sees(viewer, other), watch: needs.watch })
   }
@@ -22,7 +25,6 @@ export class Room {
   get project (): string { return this.#needs.project }
   get kind (): RoomKind { return this.#needs.kind }
   get capacity (): number { return this.#needs.capacity }
-  get metadata (): Metadata { return this.#needs.metadata }
   get startedAtSeconds (): number { return this.#needs.startedAtSeconds }
   get size (): number { return this.#members.size }
   get isFull (): boolean { return this.#members.size >= this.#needs.capacity }

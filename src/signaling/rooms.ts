@@ -6,6 +6,7 @@ import type { Limits } from './limits.ts'
 import { Room, type RoomNeeds } from './room.ts'
 import type { SignalGrant } from './grant.ts'
 import type { Session } from './session.ts'
+import { Tally } from './tally.ts'
 
 export type RoomProperties = { kind: RoomKind, capacity: number, metadata: Metadata }
 /** What applications are told (webhooks). */
@@ -15,22 +16,6 @@ export type RoomEvent =
   | { type: 'peer.left', fields: { room: string, peer: string, session: string, reason: LeaveReason } }
 export type RoomsNeeds = { limits: Limits, socketsPerAddress: number, metrics: Pick<Metrics, 'set'>, nowSeconds: () => number, announce (project: string, event: RoomEvent): void, watch: RoomNeeds['watch'] }
 type Place = Pick<SignalGrant, 'project' | 'room' | 'peer' | 'kind' | 'capacity' | 'takeover' | 'heldBy'>
-
-/** Counts by name, without entries that are zero. */
-class Tally {
-  readonly #counts = new Map<string, number>()
-
-  of (name: string): number {
-    return this.#counts.get(name) ?? 0
-  }
-
-  add (name: string, amount: 1 | -1): number {
-    const count = this.of(name) + amount
-    if (count === 0) this.#counts.delete(name)
-    else this.#counts.set(name, count)
-    return count
-  }
-}
 
 export class Rooms {
   readonly #needs: RoomsNeeds
@@ -93,9 +78,22 @@ export class Rooms {
     return this.#prepared.get(keyOf(project, room)) ?? this.find(project, room)
   }
 
+  /** Who comes from now on finds it so; null: as their tokens say. */
   prepare (project: string, room: string, properties: RoomProperties | null): void {
     if (properties === null) this.#prepared.delete(keyOf(project, room))
     else this.#prepared.set(keyOf(project, room), properties)
+    const live = this.find(project, room)
+    if (live !== undefined && properties !== null) live.metadata = properties.metadata
+  }
+
+  isPrepared (project: string, room: string): boolean {
+    return this.#prepared.has(keyOf(project, room))
+  }
+
+  /** The ids of rooms that were made ahead. */
+  * preparedOf (project: string): Generator<string> {
+    const prefix = keyOf(project, '')
+    for (const key of this.#prepared.keys()) if (key.startsWith(prefix)) yield key.slice(prefix.length)
   }
 
   /** The room, made where there is none. */

@@ -7,7 +7,7 @@ import type { SignalGrant } from './grant.ts'
 import type { Mail, Session, SessionState } from './session.ts'
 
 export type SavedMail = Pick<Mail, 'to' | 'signal' | 'ref'>
-export type SavedSession = { grant: SignalGrant, info: PeerInfo, joinedAs: number, state: SessionState, mail: SavedMail[] }
+export type SavedSession = { grant: SignalGrant, info: PeerInfo, joinedAs: number, state: SessionState, mail: SavedMail[], since: number, credentialsUntil: number }
 
 /** Whoever was away for longer has given up. */
 const LONGEST_PAUSE_SECONDS = 3600
@@ -20,7 +20,7 @@ export function saveSessions (store: Store, sessions: Iterable<Session>, nowSeco
     store.transaction(() => {
       for (const session of saved) {
         const mail = [...session.room?.mailbox ?? []].filter(({ from }) => from === session).map(({ to, signal, ref }) => ({ to, signal, ref }))
-        const state: SavedSession = { grant: session.grant, info: session.info, joinedAs: session.joinedAs, state: session.state(), mail }
+        const state: SavedSession = { grant: session.grant, info: session.info, joinedAs: session.joinedAs, state: session.state(), mail, since: session.sinceSeconds, credentialsUntil: session.credentialsUntil }
         saveSession(store, session.id, nowSeconds, JSON.stringify(state))
       }
     })

@@ -50,13 +50,16 @@ export class Session implements Speaker {
   /** The change of presence in its room that it is told next, and the one that told of itself. */
   presenceCursor = 0
   enteredAt = 0
-  /** Unix seconds; null while no ICE servers could be issued. */
+  /** Unix seconds: when its ICE servers end (null while none could be issued), when they were issued, when the last ends that it was ever given (0: none), when it joined. */
   iceExpiresAt: number | null = null
   iceIssuedAt = 0
-  /** When the socket last said anything, when it was last sent a ping, and when one that is not answered; ms of the monotonic clock. */
+  credentialsUntil = 0
+  sinceSeconds = 0
+  /** When the socket last said anything, when it was last sent a ping, and when one that is not answered (ms of the monotonic clock); its last round trip (ms). */
   lastHeardMs = 0
   lastPingMs = 0
   pingedAtMs: number | null = null
+  roundTripMs: number | null = null
   /** Without a socket since, ms of the monotonic clock; null while there is one. */
   detachedAtMs: number | null = null
   remoteAddress = ''

@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import type { Part } from '../lifecycle.ts'
 import { closeCodeOf, isTurnpikeError, TurnpikeError } from '../protocol/errors.ts'
+import type { Administration, Kicked, PeerReport, RoomReport, Write } from './administration.ts'
 import type { SocketEvents } from './attachment.ts'
 import type { SpokenName } from './dialect.ts'
 import { DIALECT_TABLE } from './dialects/dialects.ts'
@@ -14,9 +15,12 @@ import { takeSavedSessions } from './saved-sessions.ts'
 import type { SignalGrant } from './grant.ts'
 import { Session } from './session.ts'
 import type { Socket } from './socket.ts'
+import type { FeedEvent } from './topic-feed.ts'
+import type { TopicEntry, Topics } from './topics.ts'
 
 export { migrations }
 export type SignalingNeeds = HubNeeds
+export type { FeedEvent, Kicked, PeerReport, RoomReport, TopicEntry, Write }
 export type { RoomEvent, SignalGrant, Socket, SocketEvents }
 /** How a socket speaks: in which protocol, and whether its client acknowledges (the number of its first frame; null: it may not). */
 export type Speaking = { spoken: SpokenName, ack: number | null }
@@ -31,6 +35,9 @@ export type Signaling = Part & {
   requireSession (secret: string): void
   /** Goes on with a session over another socket. `ack`: the last frame that its client has processed. */
   resume (socket: Socket, secret: string, ack: number, remoteAddress: string): SocketEvents
+  /** What the application's own server may see and do. */
+  readonly rooms: Pick<Administration, 'list' | 'inspect' | 'propertiesOf' | 'make' | 'close' | 'kick' | 'say' | 'forgetProject'>
+  readonly topics: Pick<Topics, 'list' | 'lease' | 'release' | 'watch'>
 }
 
 export function createSignaling (needs: SignalingNeeds): Signaling {
@@ -50,6 +57,9 @@ class Door implements Signaling {
     this.#needs = needs
     this.#hub = new Hub(needs)
   }
+
+  get rooms (): Signaling['rooms'] { return this.#hub.administration }
+  get topics (): Signaling['topics'] { return this.#hub.topics }
 
   async start (): Promise<void> {
     this.#takeUp()
@@ -128,11 +138,12 @@ class Door implements Signaling {
     const { store, nowSeconds, log } = this.#needs
     const saved = takeSavedSessions(store, nowSeconds())
     const hub = this.#hub
-    for (const { id, grant, info, joinedAs, state } of saved) {
+    for (const { id, grant, info, joinedAs, state, since, credentialsUntil } of saved) {
       const limits = hub.limits.of(grant.project)
       const bucket = new RateBucket(limits.signalsPerSecond, limits.signalsBurst, performance.now())
       const session = new Session({ id, dialect: null, grant, limits, bucket, joinedAs, acknowledges: state.acknowledged, hooks: hub.hooks, saved: state })
       session.updateMetadata(info.metadata)
+      Object.assign(session, { sinceSeconds: since, credentialsUntil })
       hub.takeBack(session)
       this.#joins = Math.max(this.#joins, joinedAs + 1)
     }

@@ -47,6 +47,7 @@ export class Tending {
   issueIce (session: Session): IssuedIce | null {
     const ice = this.#needs.iceServersFor(session)
     session.iceExpiresAt = ice?.expiresAtSeconds ?? null
+    session.credentialsUntil = Math.max(session.credentialsUntil, ice?.expiresAtSeconds ?? 0)
     session.iceIssuedAt = this.#needs.nowSeconds()
     this.#renewals.delete(session)
     return ice
@@ -55,7 +56,10 @@ export class Tending {
   /** The other side has answered a ping. */
   heard (session: Session): void {
     const nowMs = performance.now()
-    if (session.pingedAtMs !== null) this.#needs.metrics.observe('turnpike_signaling_round_trip_seconds', {}, (nowMs - session.pingedAtMs) / 1000)
+    if (session.pingedAtMs !== null) {
+      session.roundTripMs = Math.round((nowMs - session.pingedAtMs) * 10) / 10
+      this.#needs.metrics.observe('turnpike_signaling_round_trip_seconds', {}, (nowMs - session.pingedAtMs) / 1000)
+    }
     session.pingedAtMs = null
     session.lastHeardMs = nowMs
   }

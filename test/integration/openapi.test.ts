@@ -10,6 +10,7 @@ import { startApp, type TestApp } from '../kit/app.ts'
 import { cleanUpAfterFile } from '../kit/cleanup.ts'
 import { COTURN_IMAGE, requireDocker } from '../kit/docker.ts'
 import { until } from '../kit/files.ts'
+import { joinAs } from '../kit/peer.ts'
 import { issue } from '../kit/turn.ts'
 
 type Operation = { summary?: string, tags?: string[], security?: object[], requestBody?: { content: Record<string, unknown> }, responses: Record<string, { description: string, content?: Record<string, { schema: TSchema, example?: unknown, examples?: object }> }> }
@@ -114,6 +115,53 @@ const PROVOKED: Record<string, () => Promise<Request | Sent> | Request> = {
   'POST /v1/rooms/{room}/tokens 201': () => ({ body: { peer: 'a' } }),
   'POST /v1/rooms/{room}/tokens 404': () => ({ body: { peer: 'a', project: 'nobodys' } }),
   'POST /v1/rooms/{room}/tokens 409': async () => await reused('/v1/rooms/something/tokens', { peer: 'a' }, { peer: 'b' }),
+  'GET /v1/rooms 404': () => ({ path: '/v1/rooms?project=nobodys' }),
+  'GET /v1/rooms/{room} 200': async () => ({ path: await madeRoom() }),
+  'PUT /v1/rooms/{room} 200': async () => ({ path: await madeRoom(), body: {} }),
+  'PUT /v1/rooms/{room} 201': () => ({ path: `/v1/rooms/${fresh()}`, body: {} }),
+  'PUT /v1/rooms/{room} 404': () => ({ path: '/v1/rooms/x?project=nobodys', body: {} }),
+  'PUT /v1/rooms/{room} 409': async () => ({ path: await roomWithPeer(), body: { kind: 'pair' } }),
+  'DELETE /v1/rooms/{room} 200': async () => ({ path: await madeRoom() }),
+  'DELETE /v1/rooms/{room} 503': async () => {
+    const path = await madeRoom()
+    return await whileLocked(async () => await send('DELETE', path, {}))
+  },
+  'DELETE /v1/rooms/{room}/peers/{peer} 200': async () => ({ path: `${await roomWithPeer()}/peers/a` }),
+  'DELETE /v1/rooms/{room}/peers/{peer} 503': async () => {
+    const path = await roomWithPeer()
+    return await whileLocked(async () => await send('DELETE', `${path}/peers/a`, {}))
+  },
+  'POST /v1/rooms/{room}/messages 200': async () => ({ path: `${await madeRoom()}/messages`, body: { data: 1 } }),
+  'POST /v1/rooms/{room}/messages 404': () => ({ path: `/v1/rooms/${fresh()}/messages`, body: { data: 1 } }),
+  'POST /v1/rooms/{room}/messages 409': async () => {
+    const path = `${await madeRoom()}/messages`
+    return { path, ...await reused(path, { data: 1 }, { data: 2 }) }
+  },
+  ...Object.fromEntries(['publishers', 'subscribers'].flatMap(list => {
+    const path = (topic: string, rest = ''): string => `/v1/topics/${topic}/${list}${rest}`
+    const lease = { lease: 60 }
+    const leased = async (): Promise<string> => {
+      const made = path(fresh(), '/a')
+      expect((await send('PUT', made, { body: lease })).status).toBe(201)
+      return made
+    }
+    const ofMesh = async (rest = ''): Promise<string> => path((await madeRoom()).slice('/v1/rooms/'.length), rest)
+    return [
+      [`GET /v1/topics/{topic}/${list} 404`, () => ({ path: path('x', '?project=nobodys') })],
+      [`GET /v1/topics/{topic}/${list} 409`, async () => ({ path: await ofMesh() })],
+      [`PUT /v1/topics/{topic}/${list}/{peer} 200`, async () => ({ path: await leased(), body: lease })],
+      [`PUT /v1/topics/{topic}/${list}/{peer} 201`, () => ({ path: path(fresh(), '/a'), body: lease })],
+      [`PUT /v1/topics/{topic}/${list}/{peer} 404`, () => ({ path: path('x', '/a?project=nobodys'), body: lease })],
+      [`PUT /v1/topics/{topic}/${list}/{peer} 409`, async () => ({ path: await ofMesh('/a'), body: lease })],
+      [`PUT /v1/topics/{topic}/${list}/{peer} 503`, async () => await whileLocked(async () => await send('PUT', path(fresh(), '/a'), { body: lease }))],
+      [`DELETE /v1/topics/{topic}/${list}/{peer} 204`, async () => ({ path: await leased() })],
+      [`DELETE /v1/topics/{topic}/${list}/{peer} 409`, async () => ({ path: await ofMesh('/a') })],
+      [`DELETE /v1/topics/{topic}/${list}/{peer} 503`, async () => {
+        const made = await leased()
+        return await whileLocked(async () => await send('DELETE', made, {}))
+      }],
+    ]
+  })),
   'DELETE /v1/tokens/{tokenId} 400': () => ({ path: '/v1/tokens/a%20b' }),
   'GET /v1/usage 404': () => ({ path: '/v1/usage?project=nobodys' }),
   'POST /v1/projects 201': () => ({ body: { id: fresh() } }),
@@ -225,6 +273,16 @@ function waitingDelivery (): string {
   return id
 }
 
+async function madeRoom (): Promise<string> {
+  const path = `/v1/rooms/${fresh()}`
+  expect((await send('PUT', path, { body: {} })).status).toBe(201)
+  return path
+}
+async function roomWithPeer (): Promise<string> {
+  const room = fresh()
+  await joinAs(app, room, 'a')
+  return `/v1/rooms/${room}`
+}
 async function integration (): Promise<string> {
   const name = fresh()
   expect((await send('POST', '/v1/integrations', { body: { name }, to: newest })).status).toBe(201)
@@ -258,7 +316,7 @@ async function provoke (method: string, path: string, status: number): Promise<S
   switch (status) {
     case 400: return method === 'GET' ? await send(method, `${target}?nonsense=1&limit=x`, {}) : await send(method, target, { body: '{' })
     case 401: return await send(method, target, { key: null })
-    case 403: return await send(method, target, { key: isAdmins(path) ? app.apiKey : (await madeKey({ scopes: ['rooms:admin'] })).key })
+    case 403: return await send(method, target, { key: isAdmins(path) ? app.apiKey : (await madeKey({ scopes: [/^\/v1\/rooms(?!.*tokens)/.test(path) ? 'rooms:token' : 'rooms:admin'] })).key })
     case 404: return await send(method, target.replace('/default', '/nobodys'), {})
     case 413: return await send(method, target, { body: JSON.stringify({ x: 'y'.repeat(70_000) }) })
     case 415: return await send(method, target, { body: 'x', headers: { 'content-type': 'text/plain' } })

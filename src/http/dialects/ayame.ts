@@ -82,7 +82,7 @@ function awaitRegister (ws: WebSocket, request: FastifyRequest, needs: AyameNeed
       // Nobody catches what is thrown here: it would end the process.
       if (!isTurnpikeError(error)) needs.log.error({ err: error }, 'an Ayame client could not be taken')
       ws.on('error', () => ws.terminate())
-      socket.send(JSON.stringify({ type: 'reject', reason: reasonOf(error) }))
+      socket.send(JSON.stringify({ type: 'reject', reason: reasonOf(error) }), true)
       socket.close(1000, '')
     }
   })
@@ -120,8 +120,8 @@ class AyameSocket implements Socket {
     this.#ws = ws
   }
 
-  send (text: string): void {
-    this.#ws.send(text)
+  send (text: string, isUrgent: boolean): void {
+    this.#ws.send(text, isUrgent || text === BYE)
     if (text === BYE) this.#ws.close(1000, '')
   }
 
@@ -135,7 +135,7 @@ class AyameSocket implements Socket {
 
   ping (): void {
     this.#isPinged = true
-    this.#ws.send(PING)
+    this.#ws.send(PING, true)
   }
 
   bufferedBytes (): number {

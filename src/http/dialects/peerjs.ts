@@ -82,7 +82,7 @@ function begin (ws: WebSocket, request: FastifyRequest, signaling: PeerjsNeeds['
   if ('grant' in beginning) return listen(ws, signaling.attach(socket, beginning.grant, ip, { spoken: 'peerjs', ack: null }))
   // Whoever is refused may send anything until it has read why.
   ws.on('error', () => ws.terminate())
-  socket.send(beginning.frame)
+  socket.send(beginning.frame, true)
   const { close, retry } = errorEntry(beginning.code)
   socket.close(close ?? (retry === 'never' ? 4000 : 4100), beginning.code)
 }

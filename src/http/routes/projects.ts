@@ -3,6 +3,7 @@ import Type from 'typebox'
 import { createHash } from 'node:crypto'
 import type { Access, Project } from '../../access/access.ts'
 import { ProjectPatchSchema, ProjectSettingsSchema } from '../../protocol/project-settings.ts'
+import type { Signaling } from '../../signaling/signaling.ts'
 import type { Usage } from '../../usage/usage.ts'
 import type { Webhooks } from '../../webhooks/webhooks.ts'
 import type { App } from '../app-type.ts'
@@ -10,7 +11,7 @@ import { audited } from '../audit-trail.ts'
 import { cursorOf, DEFAULT_LIMIT, NEXT, PAGE_QUERY, positionOf } from '../paging.ts'
 import { problems, UnixSeconds, WITH_BODY } from '../schemas.ts'
 
-export type ProjectsNeeds = { access: Pick<Access, 'projects' | 'change'>, usage: Pick<Usage, 'quotas' | 'settingsChanged'>, webhooks: Pick<Webhooks, 'forget'> }
+export type ProjectsNeeds = { access: Pick<Access, 'projects' | 'change'>, usage: Pick<Usage, 'quotas' | 'settingsChanged'>, webhooks: Pick<Webhooks, 'forget'>, signaling: { rooms: Pick<Signaling['rooms'], 'forgetProject'> } }
 
 const tags = ['Projects']
 const security = [{ key: [] }]
@@ -50,7 +51,7 @@ function readProjects (app: App, { access, usage }: ProjectsNeeds): void {
   })
 }
 
-function changeProjects (app: App, { access, usage, webhooks }: ProjectsNeeds): void {
+function changeProjects (app: App, { access, usage, webhooks, signaling }: ProjectsNeeds): void {
   // The settings are checked by their own table, which says what is wrong in one voice with the configuration file.
   const unchecked = { validatorCompiler: () => () => true }
   const postSchema = {
@@ -87,6 +88,7 @@ function changeProjects (app: App, { access, usage, webhooks }: ProjectsNeeds): 
     audited(access, request, () => ({ action: 'project.delete', project: id, target: id }), () => {
       access.projects.delete(id)
       webhooks.forget(id)
+      signaling.rooms.forgetProject(id)
     })
     reply.code(204).send(null)
   })

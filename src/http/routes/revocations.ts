@@ -18,7 +18,7 @@ const Querystring = Type.Object(ProjectQuery, { additionalProperties: false })
 const Revoked = Type.Object({ allocationsClosed: Type.Integer({ description: 'How many live allocations were cut.' }), until: Type.Integer({ description: 'Unix seconds: when no credential of before can live any more (the longest lifetime that the server allows), and the revocation ends.' }) })
 const failures = ['invalid-request', 'not-found', 'quota-exceeded', 'relay-control-lost', 'store-unwritable'] as const
 const USER = /^[A-Za-z0-9_-]{1,64}$/
-const KINDS = ['user', 'credential', 'key', 'project'] as const
+const KINDS = ['user', 'credential', 'key', 'project', 'peer'] as const
 
 export function serveRevocations (app: App, needs: RevocationsNeeds): void {
   revokeCredentials(app, needs)

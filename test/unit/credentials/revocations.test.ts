@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { Revocations } from '../../../src/credentials/revocations.ts'
+import { isRevokedBy, Revocations } from '../../../src/credentials/revocations.ts'
 import { TurnpikeError } from '../../../src/protocol/errors.ts'
 import { scratchStore } from '../../kit/store.ts'
 
@@ -43,4 +43,27 @@ test('a project has room for 10,000, and that of another is its own', () => {
   revocations.add('key', 'shop', '0123456789ab', 5000, plainly)
   revocations.add('project', 'shop', 'shop', 5000, plainly)
   expect(revocations.list('shop')).toHaveLength(10_002)
+})
+
+test('of a kicked peer, what was issued until then is revoked and nothing else; what comes after expires later', () => {
+  const clock = { now: 1000 }
+  const store = scratchStore()
+  const revocations = new Revocations(store, () => clock.now)
+  const name = 'shop.alice.0123456789ab.lobby'
+  const at = (expiry: number, of = name): unknown => revocations.of({ ...alice, username: `${expiry}:${of}` })?.kind
+  revocations.add('peer', 'shop', name, 4600 + 60, plainly)
+  expect([at(4599), at(4600), at(4601), at(4600, 'shop.alice.0123456789ab.other'), at(4600, 'shop.alice.0123456789ab')]).toEqual(['peer', 'peer', undefined, undefined, undefined])
+  expect([revocations.expiryFor('shop', name, 4600), revocations.expiryFor('shop', name, 1060), revocations.expiryFor('shop', name, 9000), revocations.expiryFor('shop', 'shop.bob.0', 1060)]).toEqual([4601, 4601, 9000, 1060])
+  expect(new Revocations(store, () => clock.now).list('shop')).toMatchObject([{ kind: 'peer', subject: name, until: 4660 }])
+  // Nobody is refused anything that is issued anew.
+  expect(revocations.of({ project: 'shop', user: 'alice', keyId: '0123456789ab' })).toBeNull()
+  clock.now = 4661
+  expect([at(4600), revocations.expiryFor('shop', name, 1060)]).toEqual([undefined, 1060])
+})
+
+test('what an allocation is cut for is what a credential is refused for', () => {
+  const ends = (kind: 'user' | 'credential' | 'key' | 'project' | 'peer', subject: string): boolean => isRevokedBy({ ...alice, username: '4600:shop.alice.0123456789ab' }, { kind, subject, until: 4660 })
+  expect([ends('user', 'alice'), ends('user', 'bob'), ends('key', '0123456789ab'), ends('credential', '4600:shop.alice.0123456789ab'), ends('credential', '4601:shop.alice.0123456789ab'), ends('project', 'shop')]).toEqual([true, false, true, true, false, true])
+  expect([ends('peer', 'shop.alice.0123456789ab'), ends('peer', 'shop.alice.0')]).toEqual([true, false])
+  expect(isRevokedBy({ ...alice, username: '4601:shop.alice.0123456789ab' }, { kind: 'peer', subject: 'shop.alice.0123456789ab', until: 4660 })).toBe(false)
 })

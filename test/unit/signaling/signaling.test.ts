@@ -8,7 +8,7 @@ import { createSignaling, type SignalGrant, type Socket } from '../../../src/sig
 const { config } = loadConfig({ env: {}, readFile: () => '' })
 const NATIVE = { spoken: 'native' as const, ack: null }
 const grant = (peer: string): SignalGrant => ({ project: 'p', room: 'r', peer, role: null, metadata: {}, kind: 'mesh', capacity: 2, takeover: false, permissions: { signal: true, update: true }, keyId: null, tokenId: 't' })
-const make = (limits = config.signaling) => createSignaling({ limits, metrics: createMetrics(), log: silentLog, nowSeconds: () => 1000, store: scratchStore(), limitsOf: () => null, iceServersFor: () => null, announce: () => {} })
+const make = (limits = config.signaling) => createSignaling({ limits, metrics: createMetrics(), log: silentLog, nowSeconds: () => 1000, store: scratchStore(), limitsOf: () => null, iceServersFor: () => null, announce: () => {}, onKicked: async () => ({ allocationsClosed: 0 }) })
 
 /** A socket that writes down what is done to it. */
 function paper (): { socket: Socket, done: string[] } {
