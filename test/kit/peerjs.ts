@@ -14,6 +14,13 @@ export async function allowPeerjs (app: TestApp, { project = 'default', anonymou
   if (status !== 200) throw new Error(JSON.stringify(body))
 }
 
+/** In a scope of its own: of a socket that is closed the test is to hold nothing, there may be thousands. */
+function endWithTest (socket: WebSocket): void {
+  const open = new Set([socket])
+  socket.on('close', () => open.clear())
+  whenDone(() => open.forEach(one => one.terminate()))
+}
+
 /** Opens a socket; what is said on it, also a refusal, is for the test to look at. */
 export async function connectPeerjs (app: TestApp, { id = 'alice', token = 'made-up', key = 'peerjs', path = '/peerjs/', query, headers = {}, firstBytes }: PeerjsOptions = {}): Promise<PeerjsClient> {
   const address = `${app.url().replace('http', 'ws').replace('localhost', '127.0.0.1')}${path}peerjs${query ?? `?key=${key}&id=${id}&token=${token}&version=1.5.5`}`
@@ -23,16 +30,11 @@ export async function connectPeerjs (app: TestApp, { id = 'alice', token = 'made
     client.texts.push(data.toString())
     client.frames.push(JSON.parse(data.toString()) as PeerjsFrame)
   })
-  // Of a socket that is closed the test holds nothing: there may be thousands.
-  const open = { socket: socket as WebSocket | null }
-  socket.on('close', code => {
-    client.closed = code
-    open.socket = null
-  })
+  socket.on('close', code => { client.closed = code })
   socket.on('error', () => {})
   // Bytes that are no frame, before the server has said anything.
   if (firstBytes !== undefined) socket.on('upgrade', response => { response.socket.write(firstBytes) })
-  whenDone(() => open.socket?.terminate())
+  endWithTest(socket)
   let read = 0
   client.next = async type => {
     let found = -1
