@@ -27,7 +27,7 @@ export class Carrier implements Requests<Session> {
   }
 
   signal (from: Session, to: string, signal: Signal, ref: number | null): void {
-    if (!from.permissions.signal) throw new TurnpikeError('not-permitted', 'the token does not permit signals')
+    if (!from.grant.permissions.signal) throw new TurnpikeError('not-permitted', 'the token does not permit signals')
     const parcel: Parcel = { from, signal, isForOne: to !== EVERYONE, tail: undefined }
     const receipt = ref === null ? null : { sender: from, cid: ref }
     if (to === EVERYONE) return this.#toAll(parcel, receipt)
@@ -50,7 +50,7 @@ export class Carrier implements Requests<Session> {
   }
 
   update (from: Session, metadata: Metadata): void {
-    if (!from.permissions.update) throw new TurnpikeError('not-permitted', 'the token does not permit updates')
+    if (!from.grant.permissions.update) throw new TurnpikeError('not-permitted', 'the token does not permit updates')
     if (isNestedDeeper(metadata, DEEPEST_METADATA)) throw new TurnpikeError('frame-invalid', `metadata must not be nested deeper than ${DEEPEST_METADATA}`, { fields: [{ field: 'metadata', message: `must not be nested deeper than ${DEEPEST_METADATA}` }] })
     const { metadataBytes } = from.limits
     if (Buffer.byteLength(JSON.stringify(metadata)) > metadataBytes) throw new TurnpikeError('metadata-too-large', `metadata may have ${metadataBytes} bytes as JSON`)

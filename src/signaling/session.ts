@@ -2,7 +2,7 @@
 import { closeCodeOf, errorEntry, type ErrorCode } from '../protocol/errors.ts'
 import type { Metadata, PeerInfo, PeerView, RoomKind } from '../protocol/frames.ts'
 import type { Dialect, Happening, Signal, Speaker } from './dialect.ts'
-import type { Permissions, SignalGrant } from './grant.ts'
+import type { SignalGrant } from './grant.ts'
 import type { ProjectLimits } from './limits.ts'
 import { nativeTail, plainFrame } from './native.ts'
 import { Outbox, type Receipt } from './outbox.ts'
@@ -73,7 +73,6 @@ export class Session implements Speaker {
   #isForgetful = false
   /** The last number that was written to a socket. */
   #written = 0
-  /** What waits for it, as it was last counted. */
   #counted = 0
   #ended = false
 
@@ -92,7 +91,6 @@ export class Session implements Speaker {
   get id (): string { return this.#needs.id }
   get grant (): SignalGrant { return this.#needs.grant }
   get project (): string { return this.#needs.grant.project }
-  get permissions (): Permissions { return this.#needs.grant.permissions }
   get dialect (): Dialect | null { return this.#needs.dialect }
   get limits (): ProjectLimits { return this.#needs.limits }
   get bucket (): RateBucket { return this.#needs.bucket }
@@ -100,7 +98,7 @@ export class Session implements Speaker {
   get joinedAs (): number { return this.#needs.joinedAs }
   get socket (): Socket | null { return this.#socket }
   get hasEnded (): boolean { return this.#ended }
-  /** Characters and bytes that wait for it. */
+  /** Characters and bytes that wait for it, as they were last counted. */
   get waiting (): number { return this.#counted }
   get canResume (): boolean { return !this.#ended && !this.#isForgetful }
 
