@@ -23,7 +23,9 @@ export function negotiate (call: Call, needs: NegotiateNeeds, grpc: Grpc, pings:
   const stream = streamUnder(call)
   const address = stream.session?.socket.remoteAddress ?? ''
   try {
-    const grant = needs.grantFor(claimOf(call), { headers: { origin: first(call, 'origin') } })
+    const granted = needs.grantFor(claimOf(call), { headers: { origin: first(call, 'origin') } })
+    // Nobody resumes here, and whoever dials again is back before its old call is known to be dead.
+    const grant = granted.tokenId === '' ? granted : { ...granted, heldBy: `grpc ${granted.tokenId}` }
     needs.signaling.admit(grant, address)
     carry(call, new CallSocket(call, grpc, pings), socket => needs.signaling.attach(socket, grant, address, { spoken: 'grpc', ack: null }), grpc)
   } catch (error) {

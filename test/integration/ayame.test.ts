@@ -109,7 +109,7 @@ test('whoever may not come in is rejected with the reason, and closed with 1000'
   expect(await reason({ ...registered, key: token, roomId: 'another' })).toBe('room-mismatch')
   for (const frame of ['{', 'null', '[]', '"x"', { type: 'offer' }, { type: 'register' }, { type: 'register', roomId: 5 }, { ...registered, type: 'Register' }]) expect(await reason(frame)).toBe('invalid-request')
   await accepted({ ...registered, key: token })
-  expect(await reason({ ...registered, key: token })).toBe('peer-id-taken')
+  expect(await reason({ ...registered, key: await pairToken(room, 'a') })).toBe('peer-id-taken')
   await accepted({ ...registered, key: await pairToken(room, 'b') })
   expect(await reason({ ...registered, key: await pairToken(room, 'c') })).toBe('full')
 })
@@ -145,13 +145,26 @@ test('pings are frames; whoever answers them stays, and is measured; whoever doe
   expect(await metric('turnpike_signaling_errors_total{code="heartbeat-lost"}')).toBe(1)
 })
 
-test('what has no meaning is not carried and ends nothing', async () => {
+test('whoever comes again with the same token takes its own place', async () => {
+  const room = newRoom()
+  const key = await pairToken(room, 'a')
+  const [first, other] = [await accepted({ roomId: room, key }), await accepted({ roomId: room, key: await pairToken(room, 'b') })]
+  const again = await accepted({ roomId: room, key })
+  expect([again.accept, await until('the first is closed', () => first.closed !== null)]).toMatchObject([{ isExistClient: true }, undefined])
+  expect(first.closed).toBe(4001)
+  await other.next('bye')
+})
+
+test('what has no meaning is not carried and ends nothing; what is no JSON object ends the socket', async () => {
   const room = newRoom()
   const [a, b] = [await accepted({ roomId: room, key: await pairToken(room, 'a') }), await accepted({ roomId: room, key: await pairToken(room, 'b') })]
-  for (const frame of ['{', '[]', '{"type":"register","roomId":"x"}', '{"type":"pong"}', '{"type":7}', '{}']) a.say(frame)
+  for (const frame of ['{"type":"register","roomId":"x"}', '{"type":"pong"}', '{"type":7}', '{}']) a.say(frame)
   a.say({ type: 'answer', sdp: 'last' })
   expect(await b.next('answer')).toMatchObject({ sdp: 'last' })
   expect(b.frames.filter(({ type }) => type !== 'ping').map(({ type }) => type)).toEqual(['accept', 'answer'])
+  a.say('[]')
+  await until('the close', () => a.closed !== null)
+  expect(a.closed).toBe(4008)
 })
 
 test('whoever does not register is let go, and no more than a hundred of one address are waited for', async () => {

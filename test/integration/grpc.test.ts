@@ -188,9 +188,17 @@ test('whoever may not join is told why: a gRPC status, and the code of the error
   expect(await refusedWith({ token, metadata: { 'turnpike-peer': 'b' } })).toMatchObject({ status: 'PERMISSION_DENIED', code: 'peer-mismatch' })
   expect(await refusedWith({ token: free })).toMatchObject({ status: 'INVALID_ARGUMENT', code: 'invalid-request' })
   expect(await (await dial(app, { token })).next('WELCOME')).toMatchObject({ peer: 'a' })
-  expect(await refusedWith({ token })).toMatchObject({ status: 'ABORTED', code: 'peer-id-taken', retry: 'backoff' })
+  expect(await refusedWith({ token: await tokenFor(app, room, { peer: 'a', kind: 'pair' }) })).toMatchObject({ status: 'ABORTED', code: 'peer-id-taken', retry: 'backoff' })
   expect(await (await dial(app, { token: free, metadata: { 'turnpike-peer': 'b' } })).next('WELCOME')).toMatchObject({ peer: 'b' })
   expect(await refusedWith({ token: free, metadata: { 'turnpike-peer': 'c' } })).toMatchObject({ status: 'UNAVAILABLE', code: 'room-full' })
+})
+
+test('whoever dials again with the same token takes its own place', async () => {
+  const token = await tokenFor(app, newRoom(), { peer: 'a' })
+  const before = await dial(app, { token })
+  await before.next('WELCOME')
+  await (await dial(app, { token })).next('WELCOME')
+  expect(await before.closed()).toMatchObject({ status: 'ABORTED', code: 'replaced', retry: 'never' })
 })
 
 test('a project that does not have the dialect refuses it', async () => {

@@ -74,7 +74,9 @@ function awaitRegister (ws: WebSocket, request: FastifyRequest, needs: AyameNeed
     try {
       const { roomId, clientId, token } = readRegister(data, isBinary)
       const claim: Claim = { token, dialect: 'ayame', project, room: roomId, nickname: clientId ?? randomUUID() }
-      const grant = grantFor(claim, { headers: { origin: headers.origin } }, needs)
+      const granted = grantFor(claim, { headers: { origin: headers.origin } }, needs)
+      // Nobody resumes here, and whoever connects again is back before its old socket is known to be dead.
+      const grant = granted.tokenId === '' ? granted : { ...granted, heldBy: `ayame ${granted.tokenId}` }
       needs.signaling.admit(grant, ip)
       const own = new AyameSocket(socket)
       listen(ws, own.hears(needs.signaling.attach(own, grant, ip, { spoken: 'ayame', ack: null })))
