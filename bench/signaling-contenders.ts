@@ -30,6 +30,11 @@ const native = (withPromises: boolean): Pick<Speech, 'frame' | 'signalBegins'> =
   signalBegins: '{"type":"signal",',
 })
 const byPath = (_program: Program, rooms: number, size: number): Entrance[] => Array.from({ length: rooms * size }, (_, i) => ({ path: `/r${size}-${Math.floor(i / size)}/p${i % size}` }))
+const PEER_JS: Pick<Speech, 'frame' | 'signalBegins'> = { frame: (dst, data) => JSON.stringify({ type: 'OFFER', payload: data, dst }), signalBegins: '{"type":"OFFER"' }
+const byPeerJsToken: Speech['entrances'] = async (program, rooms, size) => {
+  const tokens = JSON.parse(await program.say(`tokens ${rooms} ${size}`)) as string[]
+  return tokens.map((token, i) => ({ path: `/peerjs/peerjs?key=default&id=p${i % size}&token=${token}&version=1.5.5` }))
+}
 const byToken = (query: string): Speech['entrances'] => async (program, rooms, size) => {
   const tokens = JSON.parse(await program.say(`tokens ${rooms} ${size}`)) as string[]
   return tokens.map(token => ({ path: `/v1/signal${query}`, protocols: `turnpike.v1, turnpike.token.${token}` }))
@@ -47,11 +52,11 @@ const SPEECHES = {
     frame: (to, data) => `42${JSON.stringify(['signal', { to, data }])}`,
     signalBegins: '42["signal",',
   },
+  'ours, PeerJS': { entrances: byPeerJsToken, ...PEER_JS },
   peer: {
     entrances: (_, rooms, size) => Array.from({ length: rooms * size }, (_, i) => ({ path: `/peerjs?key=peerjs&id=r${Math.floor(i / size)}p${i % size}&token=t${i}&version=1.5.4` })),
-    frame: (dst, data) => JSON.stringify({ type: 'OFFER', payload: data, dst }),
     peer: (room, peer) => `r${room}p${peer}`,
-    signalBegins: '{"type":"OFFER"',
+    ...PEER_JS,
   },
 } satisfies Record<string, Speech>
 export type SpeechName = keyof typeof SPEECHES

@@ -17,6 +17,7 @@ const NO_HEARTBEAT_MS = 3_600_000
 /** As shipped, with rates that let through whatever comes. */
 async function ours (): Promise<Served> {
   const { url, access } = await startHouse({ TURNPIKE_SIGNALING_SIGNALS_PER_SECOND: '100000', TURNPIKE_SIGNALING_SIGNALS_BURST: '1000000' })
+  access.projects.update('default', { dialects: ['peerjs'] })
   const tokens = (rooms: number, size: number): string[] => Array.from({ length: rooms * size }, (_, i) => access.issueRoomToken('default', { room: `r${size}-${Math.floor(i / size)}`, peer: `p${i % size}`, ttlSeconds: 3600 }, null).token)
   return { port: Number(new URL(url).port), tokens }
 }

@@ -23,6 +23,8 @@ const SETTINGS: Setting[] = [
   { what: 'rooms of 2, 2 kB, one at a time', bytes: 2000, eachBegins: 1, ...ROOMS_OF_2 },
   { what: 'rooms of 10, 300 B', bytes: 300, rooms: 20, size: 10, eachBegins: 1 },
 ]
+/** They know no broadcast. */
+const PEER_JS: ReadonlySet<SpeechName> = new Set(['ours, PeerJS', 'peer'])
 /** What C++ with epoll delivers, as a multiple of plain ws, where there is no compiler to measure it with (docs/operations.md tells where). */
 const KNOWN_LIMIT = '2.6 to 5'
 
@@ -59,16 +61,16 @@ function tellShares (figures: ReadonlyMap<SpeechName, Figures[]>): void {
   }
 }
 
-const names = ['ours', 'plain', 'socket.io', 'peer', 'ours, promising', 'plain, accepting'] as const
+const names = ['ours', 'plain', 'socket.io', 'ours, PeerJS', 'peer', 'ours, promising', 'plain, accepting'] as const
 const contenders = new Map<SpeechName, Contender>()
 for (const name of names) contenders.set(name, await startContender(name))
 const limit = await startLimit()
 if (limit !== null) contenders.set('epoll', limit)
 for (const setting of SETTINGS) {
   const isBroadcast = setting.size > 2
-  // PeerJS knows no broadcast.
-  const figures = await compare(new Map([...contenders].filter(([name]) => name !== 'peer' || !isBroadcast)), setting)
-  tell(setting.what, figures, 'ours', { plain: isBroadcast ? '≥ 1.4' : '≥ 1.25', 'socket.io': isBroadcast ? '≥ 1.6' : '≥ 2', peer: 'none' })
+  const figures = await compare(new Map([...contenders].filter(([name]) => !isBroadcast || !PEER_JS.has(name))), setting)
+  tell(setting.what, figures, 'ours', { plain: isBroadcast ? '≥ 1.4' : '≥ 1.25', 'socket.io': isBroadcast ? '≥ 1.6' : '≥ 2' })
+  if (!isBroadcast) tell(setting.what, figures, 'ours, PeerJS', { peer: '≥ 1.3' })
   tell(setting.what, figures, 'ours, promising', { 'plain, accepting': isBroadcast ? '≥ 1.4' : '≥ 1.25', plain: 'none' })
   tell(setting.what, figures, 'epoll', { plain: 'none: the limit', ours: 'none: what is left' })
   tellShares(figures)
