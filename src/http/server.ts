@@ -39,6 +39,7 @@ import { serveProto } from './routes/proto.ts'
 import { serveRelays } from './routes/relays.ts'
 import { serveRevocations } from './routes/revocations.ts'
 import { serveRoomTokens } from './routes/rooms.ts'
+import { serveSdk } from './routes/sdk.ts'
 import { serveSecrets } from './routes/secrets.ts'
 import { serveUsage } from './routes/usage.ts'
 import { serveWebhookDeliveries } from './routes/webhooks.ts'
@@ -166,6 +167,7 @@ async function addRoutes (app: App, needs: HttpNeeds, isStopping: () => boolean)
   serveDoctor(app, needs)
   await serveForms(app, needs)
   answerPreflights(app)
+  serveSdk(app)
   callPage(app, { ...needs, callPage: config.callPage })
 }
 
