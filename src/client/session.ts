@@ -18,7 +18,6 @@ export type SessionNeeds = {
 
 const ACK_AFTER_MS = 100
 const ACK_AFTER_FRAMES = 64
-const ANSWER_WITHIN_MS = 5000
 
 export class Session {
   readonly #needs: SessionNeeds
@@ -32,6 +31,7 @@ export class Session {
   #seq = 0
   #acknowledged = 0
   #heardAt = 0
+  #heartbeatMs = 0
   #ackTimer: ReturnType<typeof setTimeout> | undefined
   #watch: ReturnType<typeof setTimeout> | undefined
 
@@ -69,7 +69,7 @@ export class Session {
   }
 
   /** Does the server still answer? A socket that stays silent is given up. */
-  check (withinMs = ANSWER_WITHIN_MS): void {
+  check (withinMs = this.#heartbeatMs / 2): void {
     if (!this.#line.isUp) return
     const askedAt = performance.now()
     this.#outbox.send({ type: 'ack', seq: 0 }).catch(() => {})
@@ -113,6 +113,7 @@ export class Session {
     const hasMoved = this.#hasMoved
     this.#line.welcomed()
     this.#resume = resume
+    this.#heartbeatMs = heartbeat * 1000
     this.#isFirst = this.#hasMoved = false
     if (delivered !== null) this.#outbox.onDelivered(delivered)
     if (!resumed) this.#seq = this.#acknowledged = 0
@@ -121,17 +122,17 @@ export class Session {
     this.#outbox.pump()
     // The answer to this comes after all that was answered before the socket was lost.
     if (this.#outbox.isWaiting) this.check()
-    this.#watchOver(heartbeat * 1000)
+    this.#watchOver()
   }
 
   /** Sockets that end without a word are found: pings of the server are not shown to us. */
-  #watchOver (everyMs: number): void {
+  #watchOver (): void {
     clearTimeout(this.#watch)
     if (!this.#line.isUp) return
     this.#watch = setTimeout(() => {
-      if (performance.now() - this.#heardAt >= everyMs) this.check()
-      this.#watchOver(everyMs)
-    }, everyMs)
+      if (performance.now() - this.#heardAt >= this.#heartbeatMs) this.check()
+      this.#watchOver()
+    }, this.#heartbeatMs)
   }
 
   #acknowledgeSoon (): void {

@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process'
 import { cpSync, readFileSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
+import { runInNewContext } from 'node:vm'
 import { gzipSync } from 'node:zlib'
 import ts from 'typescript'
 import { expect, test } from 'vitest'
@@ -47,9 +48,9 @@ test('the package that npm packs is imported, required, loaded by a script tag, 
   const required = createRequire(join(directory, 'esm.js'))('turnpike-client') as { join: unknown }
   expect(typeof required.join).toBe('function')
   // Without modules it is a global.
-  const global: { Turnpike?: { join: unknown } } = {}
-  new Function('globalThis', 'module', 'define', readFileSync('sdk/turnpike.umd.cjs', 'utf8'))(global, undefined, undefined)
-  expect(typeof global.Turnpike?.join).toBe('function')
+  const page: { Turnpike?: { join: unknown } } = {}
+  runInNewContext(readFileSync('sdk/turnpike.umd.cjs', 'utf8'), page)
+  expect(typeof page.Turnpike?.join).toBe('function')
   const program = join(directory, 'program.ts')
   writeFileSync(program, `import { join, TurnpikeClientError, type Connection } from 'turnpike-client'
 const room = await join({ url: 'wss://turnpike.example/v1/signal', getToken: async () => 'token' })
