@@ -45,6 +45,7 @@ export class Session {
       onText: text => this.#read(JSON.parse(text) as ServerFrame),
       onDown: () => {
         clearTimeout(this.#watch)
+        this.#readOn()
         needs.onDown()
       },
       onEnd: error => this.#end(error),
@@ -78,16 +79,19 @@ export class Session {
 
   /** What follows the first welcome waits until whoever joined can have begun to listen. */
   #read (frame: ServerFrame): void {
-    if (this.#isFirst && frame.type === 'welcome') {
+    if (frame.type === 'error' && frame.ref === null) this.#line.said = frame
+    if (this.#unread !== null) this.#unread.push(frame)
+    else if (this.#isFirst && frame.type === 'welcome') {
       this.#unread = []
-      setTimeout(() => {
-        const unread = this.#unread ?? []
-        this.#unread = null
-        for (const late of unread) this.#receive(late)
-      })
+      setTimeout(() => this.#readOn())
       this.#receive(frame)
-    } else if (this.#unread === null) this.#receive(frame)
-    else this.#unread.push(frame)
+    } else this.#receive(frame)
+  }
+
+  #readOn (): void {
+    const unread = this.#unread ?? []
+    this.#unread = null
+    for (const frame of unread) this.#receive(frame)
   }
 
   #receive (frame: ServerFrame): void {
@@ -103,7 +107,6 @@ export class Session {
       this.#acknowledgeSoon()
     }
     if (frame.type === 'error' && frame.ref !== null) return this.#outbox.onError(frame.ref, frame.code, frame.message)
-    if (frame.type === 'error') this.#line.said = frame
     this.#needs.onFrame(frame)
   }
 
