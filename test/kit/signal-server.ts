@@ -22,8 +22,6 @@ export type SignalServer = {
   sockets: Accepted[]
   /** How often a socket was asked for, those that were refused too. */
   attempts: number
-  /** How often a plain request asked why. */
-  asked: number
   /** Sockets are refused with this; null: they are let in. */
   refusal: { status: number, code: string, detail: string } | null
   /** The next socket. */
@@ -34,7 +32,6 @@ export type SignalServer = {
 export async function startSignalServer (port = 0): Promise<SignalServer> {
   const http = createServer((_request, response) => {
     const { refusal } = server
-    server.asked++
     response.writeHead(refusal?.status ?? 426, { 'content-type': 'application/problem+json' }).end(JSON.stringify(refusal ?? { code: 'upgrade-required', detail: 'no upgrade' }))
   })
   const sockets = new WebSocketServer({ noServer: true, handleProtocols: () => 'turnpike.v1' })
@@ -43,7 +40,6 @@ export async function startSignalServer (port = 0): Promise<SignalServer> {
     url: '',
     sockets: [],
     attempts: 0,
-    asked: 0,
     refusal: null,
     accept: async () => {
       await until('a socket', () => server.sockets.length > taken)
