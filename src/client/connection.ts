@@ -165,6 +165,11 @@ export class ManagedConnection implements Connection {
     if (!this.#peer.polite && readPath(await this.pc.getStats())?.kind === 'relay') this.restart()
   }
 
+  /** The socket is gone. Where the path is too, it was the network: another path is looked for afterwards, even if this one works again. */
+  suspend (): void {
+    if (this.#state === 'reconnecting') this.#wantsRestart = true
+  }
+
   /** The socket is back. `hasMoved`: over another network, perhaps; `isAnother`: in another session. */
   resume (hasMoved: boolean, isAnother: boolean): void {
     const isWell = this.pc.connectionState === 'connected'
@@ -210,7 +215,6 @@ export class ManagedConnection implements Connection {
     clearTimeout(this.#timer)
     if (state === 'connected') {
       this.#wasConnected = true
-      this.#wantsRestart = false
       this.#restarts = 0
       this.#show('connected')
     } else if (state === 'disconnected' || state === 'failed') {

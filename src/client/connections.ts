@@ -74,6 +74,11 @@ export class Connections {
     this.byPeer.get(peer)?.end()
   }
 
+  /** The socket is gone. */
+  suspend (): void {
+    for (const connection of this.byPeer.values()) connection.suspend()
+  }
+
   /** The socket is back. */
   resume (hasMoved: boolean, isAnother: boolean): void {
     for (const connection of this.byPeer.values()) connection.resume(hasMoved, isAnother)

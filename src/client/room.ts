@@ -46,7 +46,10 @@ export class JoinedRoom implements Room {
         onFirst(null)
       },
       onFrame: frame => this.#receive(frame),
-      onDown: () => this.#show('reconnecting'),
+      onDown: () => {
+        this.#show('reconnecting')
+        this.#connections.suspend()
+      },
       onUndelivered: undelivered => { if (!isOfConnection(undelivered.data)) this.#events.emit('undelivered', undelivered) },
       onEnd: error => {
         this.#end(error)
