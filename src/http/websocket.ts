@@ -45,11 +45,12 @@ export function signalSocket (app: App, needs: SignalSocketNeeds): void {
   })
 }
 
-/** Browsers do not tell a page why its WebSocket was refused. A plain request with the same token is told: always by an error. */
+/** Browsers do not tell a page why its WebSocket was refused. A plain request with the same query and token is told: always by an error. */
 function tellWhy (request: FastifyRequest, reply: FastifyReply, needs: SignalSocketNeeds): never {
   reply.header('access-control-allow-origin', '*')
   const { token, resume } = offered(request)
-  if (token !== undefined || resume !== undefined) beginningOf(request, needs)
+  const { ack } = request.query as { ack?: string }
+  if (token !== undefined || resume !== undefined || ack !== undefined) beginningOf(request, needs)
   throw new TurnpikeError('upgrade-required', 'the request is no WebSocket upgrade')
 }
 
