@@ -1,7 +1,7 @@
 import neostandard, { plugins } from 'neostandard'
 
 export default [
-  ...neostandard({ ts: true, ignores: ['coverage/**', 'node_modules/**', 'data/**'] }),
+  ...neostandard({ ts: true, ignores: ['coverage/**', 'node_modules/**', 'data/**', 'sdk/**'] }),
   {
     files: ['**/*.ts'],
     plugins: { '@typescript-eslint': plugins['typescript-eslint'].plugin },

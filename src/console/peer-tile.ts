@@ -1,61 +1,43 @@
 /** One other person in the call: their picture, their name, and the path between us in words. */
-import { Negotiation } from '../client/negotiation.ts'
-import { pathInWords, readPath, type Path } from '../client/stats-in-words.ts'
-import type { IceServer, PeerView } from '../protocol/frames.ts'
+import type { Channel, Connection, ConnectionState, Path, PeerView } from '../client/client.ts'
 
-export type TileNeeds = {
-  peer: PeerView
-  iceServers: IceServer[]
-  relayOnly: boolean
-  media: MediaStream | null
-  send (data: unknown): void
-  onMessage (text: string): void
-  onChange (): void
-}
-const WORDS: Readonly<Partial<Record<RTCPeerConnectionState, string>>> = {
-  new: 'Getting ready …',
+export type TileNeeds = { onMessage (text: string): void, onChange (): void }
+const WORDS: Readonly<Partial<Record<ConnectionState, string>>> = {
   connecting: 'Looking for a path …',
-  disconnected: 'Lost for a moment …',
+  reconnecting: 'Lost for a moment …',
   failed: 'No path was found. With “Relay only” off, or another network, it may work.',
   closed: 'Gone',
 }
 
-/** A negotiated connection and the element that shows it. */
+/** A connection and the element that shows it. */
 export class PeerTile {
   readonly element = document.createElement('article')
+  readonly connection: Connection
   readonly #needs: TileNeeds
-  readonly #negotiation: Negotiation
-  readonly #channel: RTCDataChannel
+  readonly #channel: Channel
   readonly #path = document.createElement('span')
   readonly #video = document.createElement('video')
   readonly #name = document.createElement('span')
   readonly #initial = document.createElement('div')
-  #before: { path: Path, atMs: number } | null = null
+  #seen: Path | null = null
 
-  constructor (needs: TileNeeds) {
+  constructor (peer: PeerView, connection: Connection, needs: TileNeeds) {
+    this.connection = connection
     this.#needs = needs
     this.#build()
-    this.rename(needs.peer)
-    this.#negotiation = new Negotiation({ polite: needs.peer.polite, iceServers: needs.iceServers, relayOnly: needs.relayOnly, send: needs.send })
-    const { connection } = this.#negotiation
-    connection.onconnectionstatechange = () => this.#showState()
-    connection.ontrack = ({ streams, track }) => {
+    this.rename(peer)
+    connection.on('state', () => this.#showState())
+    connection.on('track', ({ streams, track }) => {
       this.#video.srcObject = streams[0] ?? new MediaStream([track])
       if (track.kind === 'video') this.element.dataset['video'] = 'yes'
-    }
-    // Both ends open it with the same number, so nobody has to be the one who does.
-    this.#channel = connection.createDataChannel('chat', { negotiated: true, id: 0 })
-    this.#channel.onmessage = ({ data }) => needs.onMessage(String(data))
-    for (const track of needs.media?.getTracks() ?? []) connection.addTrack(track, needs.media ?? new MediaStream())
+    })
+    this.#channel = connection.channel('chat')
+    this.#channel.on('message', data => needs.onMessage(String(data)))
     this.#showState()
   }
 
-  get connection (): RTCPeerConnection {
-    return this.#negotiation.connection
-  }
-
   get path (): Path | null {
-    return this.#before?.path ?? null
+    return this.#seen
   }
 
   get name (): string {
@@ -69,33 +51,18 @@ export class PeerTile {
     this.#video.setAttribute('aria-label', `Video of ${name}`)
   }
 
-  receive (data: unknown): void {
-    // Signals of a connection that was closed meanwhile come to nothing.
-    this.#negotiation.receive(data).catch(() => {})
-  }
-
-  renew (iceServers: IceServer[]): void {
-    this.#negotiation.renew(iceServers)
-  }
-
   say (text: string): void {
-    if (this.#channel.readyState === 'open') this.#channel.send(text)
+    this.#channel.send(text)
   }
 
   /** Reads the path anew and shows it; once a second. */
   async refresh (): Promise<void> {
-    if (this.connection.connectionState !== 'connected') return
-    const path = readPath(await this.connection.getStats())
-    if (path === null) return
-    const atMs = performance.now()
-    this.#path.textContent = pathInWords(path, this.#before?.path ?? null, atMs - (this.#before?.atMs ?? atMs))
-    this.#before = { path, atMs }
+    if (this.connection.state !== 'connected') return
+    const stats = await this.connection.stats()
+    if (stats === null) return
+    this.#path.textContent = stats.words
+    this.#seen = stats.path
     this.#needs.onChange()
-  }
-
-  close (): void {
-    this.#negotiation.close()
-    this.element.remove()
   }
 
   #build (): void {
@@ -113,10 +80,10 @@ export class PeerTile {
   }
 
   #showState (): void {
-    const state = this.connection.connectionState
+    const { state } = this.connection
     this.element.dataset['connection'] = state
     this.#path.textContent = WORDS[state] ?? 'Connected'
-    if (state !== 'connected') this.#before = null
+    if (state !== 'connected') this.#seen = null
     else this.refresh().catch(() => {})
     this.#needs.onChange()
   }

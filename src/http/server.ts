@@ -40,6 +40,7 @@ import { serveRelays } from './routes/relays.ts'
 import { serveRevocations } from './routes/revocations.ts'
 import { serveRoomTokens } from './routes/room-tokens.ts'
 import { serveRooms } from './routes/rooms.ts'
+import { serveSdk } from './routes/sdk.ts'
 import { serveSecrets } from './routes/secrets.ts'
 import { serveTopics } from './routes/topics.ts'
 import { serveUsage } from './routes/usage.ts'
@@ -170,6 +171,7 @@ async function addRoutes (app: App, needs: HttpNeeds, isStopping: () => boolean)
   serveDoctor(app, needs)
   await serveForms(app, needs)
   answerPreflights(app)
+  serveSdk(app)
   callPage(app, { ...needs, callPage: config.callPage })
 }
 

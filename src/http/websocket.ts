@@ -1,7 +1,7 @@
 /** GET /v1/signal: checks the token before the upgrade, so that a refusal is an HTTP status, then hands the WebSocket to signaling (RFC 6455). */
 import websocket from '@fastify/websocket'
 import type { ServerResponse } from 'node:http'
-import type { FastifyRequest } from 'fastify'
+import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { WebSocket } from 'ws'
 import { grantFor, type JoiningNeeds } from '../joining.ts'
 import { isTurnpikeError, TurnpikeError } from '../protocol/errors.ts'
@@ -37,12 +37,21 @@ export function signalSocket (app: App, needs: SignalSocketNeeds): void {
     config: { access: 'public' },
     schema: { summary: 'The signaling socket (WebSocket)', description: 'See docs/signaling.md.', tags: ['Rooms'], security: [] },
     preValidation: async (request, reply) => {
-      if (!request.ws) throw new TurnpikeError('upgrade-required', 'the request is no WebSocket upgrade')
+      if (!request.ws) return tellWhy(request, reply, needs)
       request.joining = { beginning: beginningOf(request, needs), answer: reply.raw }
     },
     handler: async () => { throw new TurnpikeError('upgrade-required', 'the request is no WebSocket upgrade') },
     wsHandler: (socket, request) => begin(socket, request, needs.signaling),
   })
+}
+
+/** Browsers do not tell a page why its WebSocket was refused. A plain request with the same query and token is told: always by an error. */
+function tellWhy (request: FastifyRequest, reply: FastifyReply, needs: SignalSocketNeeds): never {
+  reply.header('access-control-allow-origin', '*')
+  const { token, resume } = offered(request)
+  const { ack } = request.query as { ack?: string }
+  if (token !== undefined || resume !== undefined || ack !== undefined) beginningOf(request, needs)
+  throw new TurnpikeError('upgrade-required', 'the request is no WebSocket upgrade')
 }
 
 /** Throws what the connection is refused with. */

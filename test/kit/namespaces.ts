@@ -11,6 +11,11 @@ export const PUBLIC_IP = '203.0.113.10'
 export type Internet = {
   pub: string
   clients: string[]
+  /** Takes the cable out of a client, and puts it back. */
+  unplug (client: string): void
+  plug (client: string): void
+  /** The client's router lets no UDP out any more. */
+  blockUdp (client: string): void
   /** A program that runs Chromium inside a client's namespace. */
   chromiumIn (client: string): string
 }
@@ -63,9 +68,13 @@ table ip filter {
     sh(`ip netns exec ${nat} nft -f ${rules}`)
   }
   const wrappers = scratchDirectory()
+  const natOf = (client: string): string => names.find(name => name.client === client)?.nat ?? ''
   return {
     pub,
     clients: names.map(({ client }) => client),
+    unplug: client => sh(`ip -n ${natOf(client)} link set lan down`),
+    plug: client => sh(`ip -n ${natOf(client)} link set lan up`),
+    blockUdp: client => sh(`ip netns exec ${natOf(client)} nft insert rule ip filter forward meta l4proto udp drop`),
     chromiumIn: client => {
       const program = `${wrappers}/chromium-${client}`
       writeFileSync(program, `#!/bin/sh\nexec ip netns exec ${client} /usr/bin/chromium "$@"\n`)

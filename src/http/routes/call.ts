@@ -6,7 +6,7 @@ import type { Access } from '../../access/access.ts'
 import { TurnpikeError } from '../../protocol/errors.ts'
 import { isValidId } from '../../protocol/frames.ts'
 import type { App } from '../app-type.ts'
-import { readAsset, readAssets, type Asset } from '../assets.ts'
+import { readAsset, readAssets, sendAsset, type Asset } from '../assets.ts'
 import { publicProblems, WITH_BODY } from '../schemas.ts'
 import { signalUrl } from '../signal-url.ts'
 
@@ -76,10 +76,4 @@ function requireSameOrigin ({ headers, host }: Pick<FastifyRequest, 'headers' | 
 
 function sendPage (reply: FastifyReply, { body, type }: Asset): FastifyReply {
   return reply.type(type).headers({ 'cache-control': 'no-cache', 'content-security-policy': SECURITY_POLICY, 'referrer-policy': 'no-referrer', 'permissions-policy': 'camera=(self), microphone=(self)' }).send(body)
-}
-
-function sendAsset (request: FastifyRequest, reply: FastifyReply, asset: Asset | undefined): FastifyReply {
-  if (asset === undefined) throw new TurnpikeError('not-found', 'there is no such file')
-  reply.headers({ 'cache-control': 'no-cache', etag: asset.etag })
-  return request.headers['if-none-match'] === asset.etag ? reply.code(304).send() : reply.type(asset.type).send(asset.body)
 }
