@@ -77,7 +77,7 @@ export type JoinOptions = {
     queueFrames?: number | undefined;
     /** No faster than the server takes them; 45. */
     framesPerSecond?: number | undefined;
-    /** In Node.js, what does WebRTC: the one of node-datachannel/polyfill for instance. Without it there is signaling alone. */
+    /** In Node.js, what does WebRTC, and negotiates as browsers do. Without it there is signaling alone. */
     RTCPeerConnection?: typeof RTCPeerConnection | undefined;
 };
 export type RoomProperties = {
