@@ -2,6 +2,7 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, openSync, readFileSync, rmSync } from 'node:fs'
 import { dirname } from 'node:path'
+import { lineCoverage } from './coverage.ts'
 
 /** Program → Debian package, and why the tests need it. */
 const TOOLS = [
@@ -23,7 +24,10 @@ const RESULTS = 'coverage/results.json'
 /** Outside the directory that the report of the others empties. */
 const RESULTS_BESIDE = 'node_modules/.cache/results-beside.json'
 const SAID_BESIDE = 'node_modules/.cache/beside.log'
-const BESIDE = ['minutes', 'signaling']
+const COVERAGE_BESIDE = 'node_modules/.cache/coverage-beside'
+const BESIDE = ['signaling', 'network', 'minutes']
+/** Lines of src/ that tests must run, in percent. */
+const LEAST_COVERAGE = 90
 
 function run (program: string, args: readonly string[]): boolean {
   process.stdout.write(`\n› ${program.replace(/^.*node_modules\//, '')} ${args.filter(arg => !arg.startsWith('--reporter')).join(' ')}\n`)
@@ -57,13 +61,13 @@ function runTests (projects: readonly string[], isWhole: boolean): boolean {
   return run(process.execPath, [...VITEST, ...(isWhole ? ['--coverage'] : []), ...projects.flatMap(name => ['--project', name]), '--reporter=default', '--reporter=json', `--outputFile.json=${RESULTS}`])
 }
 
-/** Tests that wait more than they work and need no relay on a port of the others, in a process of their own. Resolves to whether they went well; what they said is printed then. */
+/** Tests that share nothing with the others, in a process of their own. Resolves to whether they went well; what they said is printed then. */
 function runBeside (projects: readonly string[]): () => Promise<boolean> {
   mkdirSync(dirname(RESULTS_BESIDE), { recursive: true })
   rmSync(RESULTS_BESIDE, { force: true })
   // A file, because nobody reads a pipe while the others run.
   const said = openSync(SAID_BESIDE, 'w')
-  const child = spawn(process.execPath, [...VITEST, ...projects.flatMap(name => ['--project', name]), '--reporter=default', '--reporter=json', `--outputFile.json=${RESULTS_BESIDE}`], { stdio: ['ignore', said, said] })
+  const child = spawn(process.execPath, [...VITEST, ...projects.flatMap(name => ['--project', name]), '--coverage', `--coverage.reportsDirectory=${COVERAGE_BESIDE}`, '--reporter=default', '--reporter=json', `--outputFile.json=${RESULTS_BESIDE}`], { stdio: ['ignore', said, said] })
   const ended = new Promise<boolean>(resolve => child.on('exit', code => resolve(code === 0)))
   return async () => {
     const wentWell = await ended
@@ -89,12 +93,14 @@ function prepareImages (): void {
 const quick = process.argv.includes('--quick')
 if (!quick) bringTools()
 if (!quick) prepareImages()
+const beside = quick ? null : runBeside(BESIDE)
 const linted = run(process.execPath, ['node_modules/eslint/bin/eslint.js', '.'])
 const typed = run(process.execPath, ['node_modules/typescript/bin/tsc'])
-const beside = quick ? null : runBeside(BESIDE)
-const tested = runTests(quick ? ['unit', 'repo'] : ['unit', 'repo', 'integration', 'browser', 'network', 'compose'], !quick)
+const tested = runTests(quick ? ['unit', 'repo'] : ['unit', 'repo', 'integration', 'browser', 'compose'], !quick)
 const besideToo = beside === null || await beside()
 printSums(quick ? [RESULTS] : [RESULTS, RESULTS_BESIDE])
+const covered = quick ? 100 : lineCoverage(['coverage/lcov.info', `${COVERAGE_BESIDE}/lcov.info`])
+if (!quick) process.stdout.write(`${covered.toFixed(1)} % of the lines of src/ covered (at least ${LEAST_COVERAGE})\n`)
 if (!linted) process.stdout.write('lint failed\n')
 if (!typed) process.stdout.write('types failed\n')
-process.exitCode = linted && typed && tested && besideToo ? 0 : 1
+process.exitCode = linted && typed && tested && besideToo && covered >= LEAST_COVERAGE ? 0 : 1
