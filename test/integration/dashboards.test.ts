@@ -31,7 +31,7 @@ const MAY_BE_SO = /^Turnpike(CertificateEnds|EventLoopLag|DiskNearlyFull)/
 
 async function startBoth (): Promise<{ app: TestApp, prometheus: Prometheus }> {
   const { cert, key } = selfMadeCertificate(scratchDirectory())
-  const app = await startApp({ TURNPIKE_TLS_CERT: cert, TURNPIKE_TLS_KEY: key, TURNPIKE_RELAY_PROBE_SECONDS: '1' })
+  const app = await startApp({ TURNPIKE_TLS_CERT: cert, TURNPIKE_TLS_KEY: key, TURNPIKE_RELAY_PROBE_SECONDS: '1', TURNPIKE_SIGNALING_MAILBOX_SECONDS: '0', TURNPIKE_SIGNALING_HEARTBEAT_SECONDS: '1' })
   await until('the relay is proved', async () => (await app.request('/readyz', { key: null })).status === 200, 20_000)
   return { app, prometheus: await startPrometheus(app.metricsUrl()) }
 }
@@ -84,6 +84,9 @@ async function visit (app: TestApp, round: number): Promise<void> {
   a.send({ type: 'signal', to: 'nobody', data: 1 })
   await a.next('error')
   await connect(app, { token: 'no-token' })
+  b.socket.terminate()
+  await until('its socket is gone', () => b.closed !== null)
+  await connect(app, { protocols: ['turnpike.v1', `turnpike.resume.${String(b.welcome['resume'])}`] })
   await a.close()
   await app.request('/v1/turn/credentials', { method: 'POST', key: 'tpk_wrong' })
   await app.request('/v1/turn/credentials', { method: 'POST', body: '{"ttl": "long"}' })

@@ -200,7 +200,7 @@ test('a pair holds two; the second to come is impolite', async () => {
   expect(second.welcome).toMatchObject({ room: { kind: 'pair', capacity: 2 }, peers: [{ id: 'first', polite: false }] })
   expect(await first.next('peer-joined')).toMatchObject({ peer: { id: 'second', polite: true } })
   expect(codeOf(await connect(app, { token: await tokenFor(app, room, { peer: 'third', kind: 'pair' }) }))).toEqual([503, 'room-full'])
-  expect(codeOf(await connect(app, { token: await tokenFor(app, room, { peer: 'third' }) }))).toEqual([409, 'room-mode-conflict'])
+  expect(codeOf(await connect(app, { token: await tokenFor(app, room, { peer: 'third', kind: 'mesh' }) }))).toEqual([409, 'room-mode-conflict'])
 })
 
 test('a token whose peer is * leaves it to the client which peer it is', async () => {
