@@ -158,7 +158,6 @@ test('room tokens: a place for a peer, and what is wrong is named', async () => 
   const cases: [unknown, string, number, string][] = [
     [{}, 'r', 400, 'peer'],
     [{ peer: 'a/b' }, 'r', 400, 'peer'],
-    [{ peer: '*' }, 'r', 400, 'peer'],
     [{ peer: 'x'.repeat(129) }, 'r', 400, 'peer'],
     [{ peer: 'a\nb' }, 'r', 400, 'peer'],
     [{ peer: 'a' }, '%00', 400, 'room'],
