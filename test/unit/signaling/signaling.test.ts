@@ -58,3 +58,16 @@ test('what closed sockets still hold counts as waiting, and is given up where th
   await until('they are given up', () => slow.every(({ done }) => done.at(-1) === 'terminate'))
   signaling.admit({ ...grant('newcomer'), capacity: 50 }, '127.0.0.1')
 })
+
+test('signals to peers that never come fill a quarter of what may wait, and nobody is ended for them', () => {
+  const signaling = make({ ...config.signaling, waitingBytes: 400_000 })
+  const [sender, slow] = [paper(), paper()]
+  const events = signaling.attach(sender.socket, { ...grant('a'), capacity: 50 }, '127.0.0.1', NATIVE)
+  signaling.attach({ ...slow.socket, bufferedBytes: () => 20_000 }, { ...grant('b'), capacity: 50, room: 'another' }, '127.0.0.1', NATIVE)
+  const data = 'x'.repeat(10_000)
+  for (let i = 0; i < 100; i++) events.onMessage(Buffer.from(JSON.stringify({ type: 'signal', to: `nobody ${i}`, data })), false)
+  expect(sender.done.filter(text => text.includes('peer-unavailable'))).toHaveLength(91)
+  signaling.rooms.say('p', 'another', 'b', 'still there')
+  expect(slow.done.some(text => text.startsWith('close'))).toBe(false)
+  signaling.admit({ ...grant('c'), capacity: 50 }, '127.0.0.1')
+})
