@@ -129,6 +129,7 @@ export class Hub {
     session.acknowledge(ack)
     // Before it has the new socket: what it is told comes there with the replay, behind the welcome.
     session.room?.presence.catchUp(session)
+    if (session.hasEnded) throw new TurnpikeError('session-unknown', 'more was sent to it than is kept')
     if (session.socket !== null) this.#countSocket(session, -1)
     session.attach(socket, remoteAddress, performance.now())
     this.#countSocket(session, 1)
