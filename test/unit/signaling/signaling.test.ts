@@ -89,3 +89,17 @@ test('after a restart, delivered goes no further than the oldest that has not be
   after.resume(again.socket, resume, 0, '127.0.0.1')
   expect(JSON.parse(again.done[0] ?? '')).toMatchObject({ resumed: true, accepted: 2, delivered: 0 })
 })
+
+test('who is kicked when sessions are written down already does not come back in the next process', async () => {
+  const store = scratchStore()
+  const before = make(config.signaling, store)
+  const a = paper()
+  before.attach(a.socket, grant('a'), '127.0.0.1', { spoken: 'native', ack: 0 })
+  const { resume } = JSON.parse(a.done[0] ?? '') as { resume: string }
+  await before.stop(10)
+  await before.rooms.kick('p', 'r', 'a', work => work())
+  const after = make(config.signaling, store)
+  await after.start()
+  onTestFinished(() => after.stop(10))
+  expect(() => after.requireSession(resume)).toThrow(expect.objectContaining({ code: 'session-unknown' }))
+})
