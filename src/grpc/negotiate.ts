@@ -18,11 +18,13 @@ export type NegotiateNeeds = {
 const LEFT = 1000
 const TOO_LARGE = 1009
 const LOST = 1006
+/** So much may wait for a client that is to have its pings back: it does not read. */
+const MOST_ECHOED = 262_144
 
 export function negotiate (call: Call, needs: NegotiateNeeds, grpc: Grpc, pings: Pings): void {
-  const stream = streamUnder(call)
-  const address = stream.session?.socket.remoteAddress ?? ''
   try {
+    // Throws where the connection is gone already.
+    const address = streamUnder(call).session?.socket.remoteAddress ?? ''
     const granted = needs.grantFor(claimOf(call), { headers: { origin: first(call, 'origin') } })
     // Nobody resumes here, and whoever dials again is back before its old call is known to be dead.
     const grant = granted.tokenId === '' ? granted : { ...granted, heldBy: `grpc ${granted.tokenId}` }
@@ -42,7 +44,7 @@ function carry (call: Call, socket: CallSocket, attach: (socket: CallSocket) => 
   socket.onPong = () => events.onPong()
   call.on('data', (bytes: Buffer) => {
     const { event, text } = textOf(bytes)
-    if (event === 'PING') socket.send(text)
+    if (event === 'PING' && socket.bufferedBytes() < MOST_ECHOED) socket.send(text)
     events.onMessage(Buffer.from(text), false)
   })
   // A client that has said all has left.

@@ -87,7 +87,9 @@ export type ClientFrame =
 export const EVERYONE = '*'
 
 /** Room and peer ids: 1–128 characters, opaque to the server; no control characters, no `/`, and not `*`, which addresses everyone. */
-export function isValidId (id: string): boolean {
+export function isValidId (id: unknown): boolean {
+  // A query that names it twice is read as an array.
+  if (typeof id !== 'string') return false
   const length = [...id].length
   return length >= 1 && length <= 128 && id !== EVERYONE && !/[\p{Cc}\p{Cs}/]/u.test(id)
 }

@@ -127,11 +127,12 @@ export class Administration {
     return 1
   }
 
-  /** Forgets what was made ahead in a project that is gone, and its leases. */
+  /** Sends everybody away in a project that is gone, and forgets what was made ahead in it, and its leases. */
   forgetProject (project: string): void {
     const { rooms, topics, store } = this.#needs
     store.transaction(() => deleteProject(store, project))
     for (const id of [...rooms.preparedOf(project)]) rooms.prepare(project, id, null)
+    for (const room of [...rooms.of(project)]) for (const session of [...room.members]) session.endWith('room-closed', 'its project is gone')
     topics.forgetProject(project)
   }
 

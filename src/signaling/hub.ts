@@ -14,7 +14,7 @@ import { readEnvelope, type Envelope } from './envelope.ts'
 import { handleFrame, rateLimited, refOf } from './handlers.ts'
 import { Limits, type ProjectQuotas } from './limits.ts'
 import { Rooms, type RoomEvent } from './rooms.ts'
-import { saveSessions } from './saved-sessions.ts'
+import { forgetSavedSession, saveSessions } from './saved-sessions.ts'
 import type { Session, SessionHooks } from './session.ts'
 import type { Socket } from './socket.ts'
 import { Tending } from './tending.ts'
@@ -62,6 +62,7 @@ export class Hub {
   readonly #delivered = new Map<string, number>()
   readonly #waiting: Waiting
   #isStopping = false
+  #isSaved = false
   #timer: NodeJS.Timeout | undefined
 
   constructor (needs: HubNeeds) {
@@ -74,7 +75,7 @@ export class Hub {
     this.rooms = new Rooms({ limits: this.limits, socketsPerAddress: limits.socketsPerAddress, metrics, nowSeconds, announce: needs.announce, watch: change => this.topics.changed(change) })
     this.topics = new Topics({ rooms: this.rooms, limits: this.limits, store: needs.store, nowSeconds })
     this.administration = new Administration({ rooms: this.rooms, topics: this.topics, limits: this.limits, capacities: limits, store: needs.store, onKicked: needs.onKicked })
-    this.carrier = new Carrier({ countSignals: this.#countSignals, hasRoom: size => this.#waiting.hasRoom(size), onWaiting: change => this.#waiting.add(change) })
+    this.carrier = new Carrier({ countSignals: this.#countSignals, hasRoom: size => this.#waiting.hasRoomForMail(size), onWaiting: change => this.#waiting.addMail(change) })
     const { carrier } = this
     this.#ofDialects = { signal: (...said) => carrier.signalOrTell(...said), update: (from, metadata) => carrier.update(from, metadata), leave: from => carrier.leave(from) }
     this.#ofTooFast = {
@@ -129,6 +130,7 @@ export class Hub {
     session.acknowledge(ack)
     // Before it has the new socket: what it is told comes there with the replay, behind the welcome.
     session.room?.presence.catchUp(session)
+    if (session.hasEnded) throw new TurnpikeError('session-unknown', 'more was sent to it than is kept')
     if (session.socket !== null) this.#countSocket(session, -1)
     session.attach(socket, remoteAddress, performance.now())
     this.#countSocket(session, 1)
@@ -153,6 +155,8 @@ export class Hub {
     while (this.#waiting.closingCount > 0 && performance.now() < closedBy) await new Promise(resolve => setTimeout(resolve, 10))
     this.#waiting.terminateClosing()
     saveSessions(this.#needs.store, this.sessions.values(), this.#needs.nowSeconds(), this.#needs.log)
+    // The API answers for a moment yet, and may end some of them.
+    this.#isSaved = true
     for (const room of this.rooms) room.presence.close()
     this.#flushCounts()
   }
@@ -232,6 +236,7 @@ export class Hub {
 
   readonly #ended = (session: Session, code: number): void => {
     if (!this.sessions.delete(session.id)) return
+    if (this.#isSaved) forgetSavedSession(this.#needs.store, session.id, this.#needs.log)
     this.tending.forget(session)
     if (session.detachedAtMs === null) this.#countSocket(session, -1)
     this.carrier.returnMail(session.room?.mailbox.takeFrom(session) ?? [])

@@ -25,6 +25,7 @@ export class Presence {
   #first = 0
   readonly #rounds = new RateBucket(ROUNDS, ROUNDS, performance.now())
   #timer: NodeJS.Timeout | null = null
+  #isTelling = false
 
   constructor (needs: PresenceNeeds) {
     this.#needs = needs
@@ -39,13 +40,14 @@ export class Presence {
     this.#needs.watch(change)
     this.#log.push(change)
     if (this.#timer !== null) return
-    if (this.#rounds.take(performance.now()) === 'fine') this.#tellAll()
+    // What telling does to a member (who does not read is let go) is told with a round of its own, behind this one.
+    if (!this.#isTelling && this.#rounds.take(performance.now()) === 'fine') this.#tellAll()
     else this.#timer = setTimeout(() => this.#tellAll(), PAUSE_MS)
   }
 
   /** Tells one member what the others will hear with the next round. */
   catchUp (member: Session): void {
-    if (member.presenceCursor < this.next) this.#tell(member, null)
+    this.#tell(member, null, this.next)
   }
 
   close (): void {
@@ -56,20 +58,23 @@ export class Presence {
   #tellAll (): void {
     this.#timer = null
     const known = new Map<string, Told>()
-    for (const member of [...this.#needs.members()]) this.#tell(member, known)
-    this.#first = this.next
-    this.#log.length = 0
+    const end = this.next
+    this.#isTelling = true
+    for (const member of [...this.#needs.members()]) this.#tell(member, known, end)
+    this.#isTelling = false
+    this.#log.splice(0, end - this.#first)
+    this.#first = end
   }
 
-  #tell (member: Session, known: Map<string, Told> | null): void {
-    const from = Math.max(0, member.presenceCursor - this.#first)
-    member.presenceCursor = this.next
-    if (from >= this.#log.length) return
+  #tell (member: Session, known: Map<string, Told> | null, end: number): void {
+    if (member.presenceCursor >= end) return
+    const [from, to] = [Math.max(0, member.presenceCursor - this.#first), end - this.#first]
+    member.presenceCursor = end
     // Members of one role who were there before all of this hear the same.
-    const isOlder = this.#log.every(({ session }, i) => i < from || session.joinedAs > member.joinedAs)
+    const isOlder = this.#log.slice(from, to).every(({ session }) => session.joinedAs > member.joinedAs)
     const key = isOlder ? `${from} ${member.info.role}` : null
     const found = key === null ? undefined : known?.get(key)
-    const told = found ?? this.#fold(member, from)
+    const told = found ?? this.#fold(member, from, to)
     if (key !== null) known?.set(key, told)
     told.happenings.forEach((happening, i) => {
       const tail = told.tails[i] ?? null
@@ -78,12 +83,12 @@ export class Presence {
     })
   }
 
-  /** What has come of the changes from one on, for one member: who came and went again meanwhile is not told of. */
-  #fold (member: Session, from: number): Told {
+  /** What has come of the changes from one up to another, for one member: who came and went again meanwhile is not told of. */
+  #fold (member: Session, from: number, to: number): Told {
     const left = new Map<string, PeerLeft>()
     const joined = new Map<string, PeerView>()
     const updated = new Map<string, PeerView>()
-    for (const change of this.#log.slice(from)) {
+    for (const change of this.#log.slice(from, to)) {
       const { info: { id }, session } = change
       if (session === member || !this.#needs.sees(member, session)) continue
       if (change.type === 'left') {

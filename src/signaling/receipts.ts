@@ -53,6 +53,11 @@ export class Receipts {
     this.#open.set(cid, (this.#open.get(cid) ?? 0) + 1)
   }
 
+  /** They were expected receiver by receiver, and not in the order of their numbers: the first is to be the oldest. */
+  sort (): void {
+    if (this.#open !== null) this.#open = new Map([...this.#open].sort(([a], [b]) => a - b))
+  }
+
   settle (cid: number): void {
     const open = this.#open?.get(cid)
     if (open === undefined) return

@@ -27,6 +27,10 @@ export function savedSessions (store: Store): { id: string, savedAt: number, sta
   return store.all('SELECT id, saved_at AS savedAt, state FROM signaling_sessions ORDER BY id')
 }
 
+export function deleteSavedSession (store: Store, id: string): void {
+  store.run('DELETE FROM signaling_sessions WHERE id = ?', id)
+}
+
 export function deleteSavedSessions (store: Store): void {
   store.run('DELETE FROM signaling_sessions')
 }

@@ -2,7 +2,7 @@
 import type { Log } from '../lifecycle.ts'
 import type { Store } from '../store/store.ts'
 import type { PeerInfo } from '../protocol/frames.ts'
-import { deleteSavedSessions, savedSessions, saveSession } from './records.ts'
+import { deleteSavedSession, deleteSavedSessions, savedSessions, saveSession } from './records.ts'
 import type { SignalGrant } from './grant.ts'
 import type { Mail, Session, SessionState } from './session.ts'
 
@@ -27,6 +27,15 @@ export function saveSessions (store: Store, sessions: Iterable<Session>, nowSeco
     log.info({ sessions: saved.length }, 'signaling sessions are written down for the next start')
   } catch (error) {
     log.error({ sessions: saved.length, reason: (error as Error).message }, 'signaling sessions could not be written down: their peers join anew')
+  }
+}
+
+/** One has ended after it was written down: it was kicked, or its room closed. */
+export function forgetSavedSession (store: Store, id: string, log: Log): void {
+  try {
+    deleteSavedSession(store, id)
+  } catch (error) {
+    log.error({ session: id, reason: (error as Error).message }, 'a signaling session that has ended could not be taken back from the next start')
   }
 }
 

@@ -152,6 +152,7 @@ class Door implements Signaling {
       const sender = hub.sessions.get(id)
       for (const { to, signal, ref } of mail) if (sender !== undefined) hub.carrier.signalOrTell(sender, to, signal, ref)
     }
+    for (const { id } of saved) hub.sessions.get(id)?.receipts.sort()
     if (saved.length > 0) log.info({ sessions: saved.length }, 'signaling sessions of the process before are taken up')
   }
 }

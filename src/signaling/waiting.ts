@@ -4,12 +4,15 @@ import type { Socket } from './socket.ts'
 
 /** Of the bound, what is free again when room was made. */
 const FREE = 0.1
+/** Of the bound, what may wait in mailboxes: ending sessions does not make room there, so it must never be what fills the bound. */
+const MAIL = 0.25
 
 export class Waiting {
   /** Characters and bytes. */
   total = 0
   readonly #most: number
   readonly #sessions: ReadonlyMap<string, Session>
+  #mail = 0
   /** Closing handshakes under way, each with what still waits for its socket: they count as this server's. */
   readonly #closing = new Map<Socket, number>()
 
@@ -30,6 +33,15 @@ export class Waiting {
   add (change: number): void {
     this.total += change
     if (change > 0) this.look()
+  }
+
+  hasRoomForMail (size: number): boolean {
+    return this.#mail + size <= this.#most * MAIL && this.hasRoom(size)
+  }
+
+  addMail (change: number): void {
+    this.#mail += change
+    this.add(change)
   }
 
   closing (socket: Socket): void {

@@ -62,14 +62,12 @@ function awaitRegister (ws: WebSocket, request: FastifyRequest, needs: AyameNeed
   }
   const done = (): void => {
     clearTimeout(tooLate)
-    ws.removeAllListeners()
+    // Ours alone: by one of its own the server of ws forgets the socket when it has closed.
+    ws.off('error', onError).off('close', done).off('message', onMessage)
     count(-1)
   }
-  count(1)
-  const tooLate = setTimeout(() => ws.terminate(), needs.heartbeatSeconds * 1000)
-  ws.on('error', () => ws.terminate())
-  ws.once('close', done)
-  ws.once('message', (data: Buffer, isBinary) => {
+  const onError = (): void => ws.terminate()
+  const onMessage = (data: Buffer, isBinary: boolean): void => {
     done()
     try {
       const { roomId, clientId, token } = readRegister(data, isBinary)
@@ -83,11 +81,14 @@ function awaitRegister (ws: WebSocket, request: FastifyRequest, needs: AyameNeed
     } catch (error) {
       // Nobody catches what is thrown here: it would end the process.
       if (!isTurnpikeError(error)) needs.log.error({ err: error }, 'an Ayame client could not be taken')
-      ws.on('error', () => ws.terminate())
+      ws.on('error', onError)
       socket.send(JSON.stringify({ type: 'reject', reason: reasonOf(error) }), true)
       socket.close(1000, '')
     }
-  })
+  }
+  count(1)
+  const tooLate = setTimeout(onError, needs.heartbeatSeconds * 1000)
+  ws.on('error', onError).on('close', done).on('message', onMessage)
 }
 
 /** In the words of its own server where it has some. */

@@ -82,7 +82,7 @@ function changeProjects (app: App, { access, usage, webhooks, signaling }: Proje
     usage.settingsChanged(id)
     reply.send(answerOf(project))
   })
-  const deleteSchema = { summary: 'Delete a project, its keys with it', description: 'Its live allocations are cut within a second. What it used stays in the ledger; what waits for its webhook goes. Credentials that it issued and that have not expired would work again in a new project of the same id: revoke them first (DELETE /v1/turn/credentials?project=…).', tags, security, params: Params, response: { 204: Type.Null(), ...problems('not-found', 'project-built-in', 'project-managed', 'store-unwritable') } }
+  const deleteSchema = { summary: 'Delete a project, its keys with it', description: 'Its live allocations are cut within a second, its rooms are closed. What it used stays in the ledger; what waits for its webhook goes. Credentials that it issued and that have not expired would work again in a new project of the same id: revoke them first (DELETE /v1/turn/credentials?project=…).', tags, security, params: Params, response: { 204: Type.Null(), ...problems('not-found', 'project-built-in', 'project-managed', 'store-unwritable') } }
   app.delete('/v1/projects/:project', { config: { access: 'admin' }, schema: deleteSchema }, (request, reply) => {
     const { project: id } = request.params
     audited(access, request, () => ({ action: 'project.delete', project: id, target: id }), () => {

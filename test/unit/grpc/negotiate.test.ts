@@ -2,6 +2,7 @@ import { Metadata, status } from '@grpc/grpc-js'
 import { EventEmitter } from 'node:events'
 import { expect, test } from 'vitest'
 import { Pings, type Call } from '../../../src/grpc/call-socket.ts'
+import { bytesOf } from '../../../src/grpc/message.ts'
 import { negotiate } from '../../../src/grpc/negotiate.ts'
 import { endingFor } from '../../../src/grpc/statuses.ts'
 import { ERRORS, closeCodeOf, type ErrorCode } from '../../../src/protocol/errors.ts'
@@ -33,4 +34,16 @@ test('every way in which signaling closes a socket ends a call with its own code
   expect(endingFor(1000, 'left', grpc)).toBeNull()
   expect((endingFor(4108, '', grpc) as { metadata: Metadata }).metadata.get('turnpike-code')).toEqual(['too-slow'])
   expect((endingFor(4999, '', grpc) as { code: number }).code).toBe(status.INTERNAL)
+})
+
+test('pings of a client that reads nothing are given back up to a bound', () => {
+  let written = 0
+  const stream = Object.assign(new EventEmitter(), { destroyed: false })
+  const call = Object.assign(new EventEmitter(), { metadata: new Metadata(), call: { stream }, write: (bytes: Buffer) => { written += bytes.length } })
+  const signaling = { admit: () => {}, attach: () => ({ onMessage: () => {}, onPong: () => {}, onClose: () => {} }) }
+  negotiate(call as unknown as Call, { log: silentLog, signaling, grantFor: () => ({ tokenId: '' }) as never }, grpc, new Pings())
+  const ping = bytesOf(JSON.stringify({ event: 'PING', message: Buffer.alloc(60_000).toString('base64') }))
+  for (let i = 0; i < 100; i++) call.emit('data', ping)
+  expect(written).toBeGreaterThan(200_000)
+  expect(written).toBeLessThan(400_000)
 })

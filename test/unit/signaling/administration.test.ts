@@ -58,3 +58,13 @@ test('who is kicked is handed on with all that could bring it back; who came wit
   expect(kicked).toEqual([{ project: 'p', room: 'r', peer: 'a', session: expect.stringMatching(/^s_/), keyId: null, tokenId: 't', until: 4600 }, expect.objectContaining({ peer: 'b', tokenId: '' })])
   expect(signaling.rooms.list('p')).toEqual([])
 })
+
+test('a project that is gone leaves nobody behind: one of its name begins empty', () => {
+  const { signaling, join } = house()
+  const [a, b] = [join('a'), join('b')]
+  signaling.rooms.forgetProject('another')
+  expect(signaling.rooms.list('p')).toHaveLength(1)
+  signaling.rooms.forgetProject('p')
+  for (const done of [a, b]) expect(done.at(-1)).toBe('close 4004')
+  expect(signaling.rooms.list('p')).toEqual([])
+})

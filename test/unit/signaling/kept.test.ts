@@ -99,3 +99,12 @@ test('a client whose welcomes are lost again and again comes with the same secre
   }
   expect(new ResumeSecret(secret.saved).isRight(first)).toBe(true)
 })
+
+test('what is taken up receiver by receiver is delivered no further than its oldest', () => {
+  const receipts = new Receipts(5)
+  receipts.follow()
+  receipts.expect(5)
+  receipts.expect(3)
+  receipts.sort()
+  expect(receipts.takeNews()).toBe(2)
+})

@@ -75,3 +75,17 @@ test('in a topic nobody is told of their own kind', () => {
   expect(publisher.told.map(({ peer }) => (peer as { id: string }).id)).toEqual(['s'])
   expect(subscriber.told.map(({ peer }) => (peer as { id: string }).id)).toEqual(['p2'])
 })
+
+test('who is let go because of what it is told of a storm has left for everybody, before it and behind it', () => {
+  const signaling = make()
+  const a = member(signaling, 'a')
+  let isSlow = false
+  const slow: Socket = { send: () => {}, close: () => {}, terminate: () => {}, ping: () => {}, bufferedBytes: () => (isSlow ? 10_000_000 : 0) }
+  signaling.attach(slow, { project: 'p', room: 'r', peer: 'slow', role: null, metadata: {}, kind: 'mesh', capacity: 1000, takeover: false, permissions: { signal: true, update: true }, keyId: null, tokenId: 't' }, '127.0.0.1', { spoken: 'grpc', ack: null })
+  const b = member(signaling, 'b')
+  storm(signaling)
+  isSlow = true
+  vi.advanceTimersByTime(100)
+  vi.advanceTimersByTime(100)
+  for (const { told } of [a, b]) expect(told.filter(({ type }) => type === 'peer-left')).toEqual([expect.objectContaining({ id: 'slow', reason: 'lost' })])
+})

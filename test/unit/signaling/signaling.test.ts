@@ -8,7 +8,7 @@ import { createSignaling, type SignalGrant, type Socket } from '../../../src/sig
 const { config } = loadConfig({ env: {}, readFile: () => '' })
 const NATIVE = { spoken: 'native' as const, ack: null }
 const grant = (peer: string): SignalGrant => ({ project: 'p', room: 'r', peer, role: null, metadata: {}, kind: 'mesh', capacity: 2, takeover: false, permissions: { signal: true, update: true }, keyId: null, tokenId: 't' })
-const make = (limits = config.signaling) => createSignaling({ limits, metrics: createMetrics(), log: silentLog, nowSeconds: () => 1000, store: scratchStore(), limitsOf: () => null, iceServersFor: () => null, announce: () => {}, onKicked: async () => ({ allocationsClosed: 0 }) })
+const make = (limits = config.signaling, store = scratchStore()) => createSignaling({ limits, metrics: createMetrics(), log: silentLog, nowSeconds: () => 1000, store, limitsOf: () => null, iceServersFor: () => null, announce: () => {}, onKicked: async () => ({ allocationsClosed: 0 }) })
 
 /** A socket that writes down what is done to it. */
 function paper (): { socket: Socket, done: string[] } {
@@ -57,4 +57,49 @@ test('what closed sockets still hold counts as waiting, and is given up where th
   expect(() => signaling.admit({ ...grant('newcomer'), capacity: 50 }, '127.0.0.1')).toThrow(expect.objectContaining({ code: 'server-full' }))
   await until('they are given up', () => slow.every(({ done }) => done.at(-1) === 'terminate'))
   signaling.admit({ ...grant('newcomer'), capacity: 50 }, '127.0.0.1')
+})
+
+test('signals to peers that never come fill a quarter of what may wait, and nobody is ended for them', () => {
+  const signaling = make({ ...config.signaling, waitingBytes: 400_000 })
+  const [sender, slow] = [paper(), paper()]
+  const events = signaling.attach(sender.socket, { ...grant('a'), capacity: 50 }, '127.0.0.1', NATIVE)
+  signaling.attach({ ...slow.socket, bufferedBytes: () => 20_000 }, { ...grant('b'), capacity: 50, room: 'another' }, '127.0.0.1', NATIVE)
+  const data = 'x'.repeat(10_000)
+  for (let i = 0; i < 100; i++) events.onMessage(Buffer.from(JSON.stringify({ type: 'signal', to: `nobody ${i}`, data })), false)
+  expect(sender.done.filter(text => text.includes('peer-unavailable'))).toHaveLength(91)
+  signaling.rooms.say('p', 'another', 'b', 'still there')
+  expect(slow.done.some(text => text.startsWith('close'))).toBe(false)
+  signaling.admit({ ...grant('c'), capacity: 50 }, '127.0.0.1')
+})
+
+test('after a restart, delivered goes no further than the oldest that has not been acknowledged, whoever it was for', async () => {
+  const store = scratchStore()
+  const before = make(config.signaling, store)
+  const of = (peer: string): SignalGrant => ({ ...grant(peer), capacity: 50 })
+  const papers = ['first', 'second', 'sender'].map(() => paper())
+  const events = papers.map(({ socket }, i) => before.attach(socket, of(['first', 'second', 'sender'][i] ?? ''), '127.0.0.1', { spoken: 'native', ack: 0 }))
+  events[2]?.onMessage(Buffer.from('{"type":"signal","cid":1,"to":"second","data":1}'), false)
+  events[2]?.onMessage(Buffer.from('{"type":"signal","cid":2,"to":"first","data":2}'), false)
+  await before.stop(10)
+  const after = make(config.signaling, store)
+  await after.start()
+  onTestFinished(() => after.stop(10))
+  const again = paper()
+  const { resume } = JSON.parse(papers[2]?.done[0] ?? '') as { resume: string }
+  after.resume(again.socket, resume, 0, '127.0.0.1')
+  expect(JSON.parse(again.done[0] ?? '')).toMatchObject({ resumed: true, accepted: 2, delivered: 0 })
+})
+
+test('who is kicked when sessions are written down already does not come back in the next process', async () => {
+  const store = scratchStore()
+  const before = make(config.signaling, store)
+  const a = paper()
+  before.attach(a.socket, grant('a'), '127.0.0.1', { spoken: 'native', ack: 0 })
+  const { resume } = JSON.parse(a.done[0] ?? '') as { resume: string }
+  await before.stop(10)
+  await before.rooms.kick('p', 'r', 'a', work => work())
+  const after = make(config.signaling, store)
+  await after.start()
+  onTestFinished(() => after.stop(10))
+  expect(() => after.requireSession(resume)).toThrow(expect.objectContaining({ code: 'session-unknown' }))
 })
