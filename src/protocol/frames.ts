@@ -88,8 +88,7 @@ export const EVERYONE = '*'
 
 /** Room and peer ids: 1–128 characters, opaque to the server; no control characters, no `/`, and not `*`, which addresses everyone. */
 export function isValidId (id: string): boolean {
-  const length = [...id].length
-  return length >= 1 && length <= 128 && id !== EVERYONE && !/[\p{Cc}\p{Cs}/]/u.test(id)
+  return id !== '' && (id.length <= 128 || [...id].length <= 128) && id !== EVERYONE && !/[\p{Cc}\p{Cs}/]/u.test(id)
 }
 
 /** Of metadata. What is nested without bound cannot be written by anybody who writes it recursively, JSON.stringify among them. */
