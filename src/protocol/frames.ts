@@ -88,10 +88,9 @@ export const EVERYONE = '*'
 
 /** Room and peer ids: 1–128 characters, opaque to the server; no control characters, no `/`, and not `*`, which addresses everyone. */
 export function isValidId (id: unknown): boolean {
-  // A query that names it twice is read as an array.
-  if (typeof id !== 'string') return false
-  const length = [...id].length
-  return length >= 1 && length <= 128 && id !== EVERYONE && !/[\p{Cc}\p{Cs}/]/u.test(id)
+  // A query that names it twice is read as an array; a character has two units at most.
+  if (typeof id !== 'string' || id === '' || id.length > 256) return false
+  return (id.length <= 128 || [...id].length <= 128) && id !== EVERYONE && !/[\p{Cc}\p{Cs}/]/u.test(id)
 }
 
 /** Of metadata. What is nested without bound cannot be written by anybody who writes it recursively, JSON.stringify among them. */

@@ -39,12 +39,18 @@ function readSignal (text: string): Envelope | null {
     end = digits - ACK.length
   }
   const data = text.slice(head.length, end)
-  try {
-    JSON.parse(data)
-  } catch {
-    return null
-  }
+  if (!isJson(data)) return null
   return { fields: { type: 'signal', cid: cid === undefined ? undefined : Number(cid), to, ack }, data: data.trim() }
+}
+
+/** Is this the text of one value? */
+export function isJson (text: string): boolean {
+  try {
+    JSON.parse(text)
+    return true
+  } catch {
+    return false
+  }
 }
 
 function isDigit (code: number): boolean {

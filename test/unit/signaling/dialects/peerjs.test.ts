@@ -1,4 +1,5 @@
 /** PeerJS against bytes: what npm peerjs 1.5.5 sends, and what npm peer 1.0.2 makes of it. */
+import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import type { Happening, Requests, Signal, Speaker } from '../../../../src/signaling/dialect.ts'
 import { peerjs } from '../../../../src/signaling/dialects/peerjs.ts'
@@ -36,6 +37,36 @@ test.each([
 test('ids are written as JSON', () => {
   const text = JSON.stringify({ type: 'OFFER', dst: 'a"b,c', payload: 1 })
   expect(JSON.parse(forwarded(text))).toEqual({ type: 'OFFER', src: 'bob', dst: 'a"b,c', payload: 1 })
+})
+
+test('a frame as most are written, with whatever is broken in it, is taken as in any other spelling, and goes on as whole JSON', () => {
+  const type = fc.constantFrom('"OFFER"', '"ANSWER"', '"CANDIDATE"', '"LEAVE"', '"HEARTBEAT"', '"OFF\\u0045R"', '["OFFER"]')
+  const payload = fc.oneof(fc.dictionary(fc.string({ maxLength: 4 }), fc.jsonValue({ maxDepth: 2 })).map(value => JSON.stringify(value)), fc.json({ maxDepth: 1 }),
+    fc.constantFrom('{},"dst":"eve"', '{"a":"},\\"dst\\":\\"eve\\"}"}', '{"dst":"x"},"payload":{}', '{"b":{},"dst":"eve"}', ' {"a": 1}', '{"a":1} ', '{"a":1', '{}}', '{"a":01}', '{"a":"\n"}'))
+  const dst = fc.oneof({ weight: 3, arbitrary: fc.constantFrom('"alice"', '"\u00e9\u{1F600}"') }, { weight: 1, arbitrary: fc.string({ maxLength: 5 }).map(text => JSON.stringify(text)) },
+    { weight: 1, arbitrary: fc.constantFrom('"ali\\u0063e"', '"a\nb"', '"\u007f"', '"\\"', '"a\\""', '""', '5', 'null', '"*"', '"alice","dst":"bob"', '"alice","x":1') })
+  const splice = fc.option(fc.record({ at: fc.double({ min: 0, max: 1, noNaN: true }), remove: fc.nat(2), insert: fc.constantFrom('', ' ', '"', '}', '{', ',', '\\', '0', '\u00e9') }), { nil: undefined })
+  const outcome = (text: string): Asked[] | string => {
+    try {
+      return asked(text)
+    } catch (error) {
+      return (error as { code: string }).code
+    }
+  }
+  let carried = 0
+  fc.assert(fc.property(fc.record({ type, payload, dst, splice }), ({ type, payload, dst, splice }) => {
+    const frame = `{"type":${type},"payload":${payload},"dst":${dst}}`
+    const at = Math.floor((splice?.at ?? 0) * frame.length)
+    const text = splice === undefined ? frame : frame.slice(0, at) + splice.insert + frame.slice(at + splice.remove)
+    const seen = outcome(text)
+    // No client begins with a space.
+    expect(seen).toEqual(outcome(` ${text}`))
+    if (typeof seen === 'string' || seen[0]?.[0] !== 'signal') return
+    carried++
+    const sent = JSON.parse(text) as Record<string, unknown>
+    expect(JSON.parse(forwarded(text))).toEqual({ type: sent['type'], src: 'bob', dst: seen[0][1], ...(Object.hasOwn(sent, 'payload') ? { payload: sent['payload'] } : {}) })
+  }), { numRuns: 5000 })
+  expect(carried).toBeGreaterThan(500)
 })
 
 test.each([
@@ -81,13 +112,13 @@ test('who is not there is told as EXPIRE, whatever the reason', () => {
 
 test.each(['LEAVE', 'EXPIRE'])('that a %s did not arrive is told to nobody', type => {
   const [signal] = asked(`{"type":"${type}","dst":"nobody"}`)
-  expect(signal).toEqual(['signal', 'nobody', { spoken: 'peerjs', body: type }, expect.any(Number)])
+  expect(signal).toEqual(['signal', 'nobody', { spoken: 'peerjs', body: `"${type}"` }, expect.any(Number)])
   expect(peerjs.tell({ ...EXPIRED, ref: signal?.[3] ?? null }, self)).toEqual([])
 })
 
 test.each(['*', 'a/b', '/', '\u0000', 'x'.repeat(200)])('%j is the id of nobody, never of everybody, and expires under its name', dst => {
   const [signal] = asked(JSON.stringify({ type: 'OFFER', dst, payload: 1 }))
-  expect(signal).toEqual(['signal', `/${dst.slice(0, 128)}`, { spoken: 'peerjs', body: 'OFFER,"payload":1' }, null])
+  expect(signal).toEqual(['signal', `/${dst.slice(0, 128)}`, { spoken: 'peerjs', body: '"OFFER","payload":1' }, null])
   expect(peerjs.tell({ ...EXPIRED, to: signal?.[1] ?? '' }, self)).toEqual([JSON.stringify({ type: 'EXPIRE', src: dst.slice(0, 128), dst: 'bob' })])
 })
 
