@@ -73,7 +73,7 @@ export class Hub {
     this.#events = { receive: this.#receive, heard: session => this.tending.heard(session), closed: this.#closed, gone: socket => this.#waiting.gone(socket) }
     this.rooms = new Rooms({ limits: this.limits, socketsPerAddress: limits.socketsPerAddress, metrics, nowSeconds, announce: needs.announce, watch: change => this.topics.changed(change) })
     this.topics = new Topics({ rooms: this.rooms, limits: this.limits, store: needs.store, nowSeconds })
-    this.administration = new Administration({ rooms: this.rooms, topics: this.topics, limits: this.limits, capacities: limits, store: needs.store, onKicked: needs.onKicked })
+    this.administration = new Administration({ rooms: this.rooms, topics: this.topics, limits: this.limits, capacities: limits, store: needs.store, announce: needs.announce, onKicked: needs.onKicked })
     this.carrier = new Carrier({ countSignals: this.#countSignals, hasRoom: size => this.#waiting.hasRoom(size), onWaiting: change => this.#waiting.add(change) })
     const { carrier } = this
     this.#ofDialects = { signal: (...said) => carrier.signalOrTell(...said), update: (from, metadata) => carrier.update(from, metadata), leave: from => carrier.leave(from) }
