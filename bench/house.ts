@@ -43,7 +43,7 @@ export async function startHouse (env: Record<string, string> = {}, fill: (store
     takesAnyUserName: () => true,
     cut: async () => 0,
   })
-  const signaling = createSignaling({ ...world, limits: config.signaling, limitsOf: project => access.projects.get(project)?.settings.quotas ?? null, announce: () => {}, iceServersFor: peer => credentials.issueFor(peer), onKicked: async () => ({ allocationsClosed: 0 }) })
+  const signaling = createSignaling({ ...world, limits: config.signaling, limitsOf: project => access.projects.get(project)?.settings.quotas ?? null, announce: () => {}, isEnabled: () => true, iceServersFor: peer => credentials.issueFor(peer), onKicked: async () => ({ allocationsClosed: 0 }) })
   const relay = { health: (): never => { throw new Error('there is no relay here') }, healths: () => [], begin: (): never => { throw new Error('there is no relay here') }, rateOf: () => 0, allocations: () => [], cut: async () => 0, examine: async () => [] }
   const http = createHttp({ ...world, config, access, credentials, relay, signaling, usage, webhooks, logger: log, version: 'bench' })
   await startAll([access, usage, signaling, http, credentials])

@@ -97,10 +97,10 @@ export function createApp (config: Config, world: World): App {
     reasonToCut: (allocation, crowd) => credentials.reasonToCut(allocation) ?? usage.reasonToCut(allocation.project, crowd),
   })
   const signaling = createSignaling({
-    limits: config.signaling,
-    ...{ store, metrics, log, nowSeconds },
+    ...{ store, metrics, log, nowSeconds, limits: config.signaling },
     limitsOf: project => access.projects.get(project)?.settings.quotas ?? null,
     announce: (project, event) => webhooks.announceSoon(project, event.type, event.fields),
+    isEnabled: project => access.projects.get(project)?.settings.enabled === true,
     iceServersFor: peer => credentials.issueFor(peer),
     onKicked: (kicked, write) => keepOut({ access, credentials }, kicked, write),
   })

@@ -27,7 +27,8 @@ export function readPath (report: RTCStatsReport): Path | null {
   const seconds = pair['currentRoundTripTime']
   return {
     kind: ours || theirs ? 'relay' : 'direct',
-    transport: (ours ? local['relayProtocol'] : local['protocol']) as Path['transport'],
+    // Some implementations do not say; those carry UDP alone.
+    transport: ((ours ? local['relayProtocol'] : local['protocol']) ?? 'udp') as Path['transport'],
     relayedBy: ours ? (theirs ? 'both' : 'us') : theirs ? 'them' : 'nobody',
     roundTripMs: typeof seconds === 'number' ? Math.round(seconds * 1000) : null,
     bytesReceived: Number(pair['bytesReceived'] ?? 0),

@@ -2,10 +2,11 @@
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { stripTypeScriptTypes } from 'node:module'
+import { gzipSync } from 'node:zlib'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { TurnpikeError } from '../protocol/errors.ts'
 
-export type Asset = { body: Buffer, type: string, etag: string }
+export type Asset = { body: Buffer, gzipped: Buffer, type: string, etag: string }
 
 /** What a browser may have: an allow-list, by the path under /assets/. */
 const FILES = [
@@ -51,10 +52,11 @@ export function readAsset (file: string): Asset {
 }
 
 function asset (body: Buffer, type: string): Asset {
-  return { body, type, etag: `"${createHash('sha256').update(body).digest('base64url').slice(0, 22)}"` }
+  return { body, gzipped: gzipSync(body), type, etag: `"${createHash('sha256').update(body).digest('base64url').slice(0, 22)}"` }
 }
 
 function typeOf (file: string): string {
+  if (file.endsWith('.d.ts')) return 'text/plain; charset=utf-8'
   if (/\.[jt]s$/.test(file)) return 'text/javascript; charset=utf-8'
   return file.endsWith('.css') ? 'text/css; charset=utf-8' : 'text/html; charset=utf-8'
 }
@@ -62,6 +64,9 @@ function typeOf (file: string): string {
 /** Asked for again with each load, and answered with 304 while it is the same. */
 export function sendAsset (request: FastifyRequest, reply: FastifyReply, asset: Asset | undefined): FastifyReply {
   if (asset === undefined) throw new TurnpikeError('not-found', 'there is no such file')
-  reply.headers({ 'cache-control': 'no-cache', etag: asset.etag })
-  return request.headers['if-none-match'] === asset.etag ? reply.code(304).send() : reply.type(asset.type).send(asset.body)
+  reply.headers({ 'cache-control': 'no-cache', etag: asset.etag, vary: 'accept-encoding' })
+  if (request.headers['if-none-match'] === asset.etag) return reply.code(304).send()
+  reply.type(asset.type)
+  if (!/\bgzip\b/.test(request.headers['accept-encoding'] ?? '')) return reply.send(asset.body)
+  return reply.header('content-encoding', 'gzip').send(asset.gzipped)
 }

@@ -21,7 +21,12 @@ export function auditedWrite (access: Pick<Access, 'change'>, request: Caused, d
   return work => audited(access, request, () => deed, work)
 }
 
-function entryOf ({ caller, ip, id }: Caused, { action, project, target, detail = {} }: Deed): AuditEntry {
-  const actor = caller === null ? 'nobody' : caller.kind === 'admin' ? `admin:${caller.keyId}` : `key:${caller.keyId}`
-  return { actor, address: ip, action, project, target: target.slice(0, 200), detail, request: id }
+/** Who asks, as the audit log and webhooks name it. */
+export function actorOf ({ caller }: Pick<Caused, 'caller'>): string {
+  return caller === null ? 'nobody' : caller.kind === 'admin' ? `admin:${caller.keyId}` : `key:${caller.keyId}`
+}
+
+function entryOf (request: Caused, { action, project, target, detail = {} }: Deed): AuditEntry {
+  const { ip, id } = request
+  return { actor: actorOf(request), address: ip, action, project, target: target.slice(0, 200), detail, request: id }
 }

@@ -10,7 +10,7 @@ type EventEntry = { when: string, fields: Readonly<Record<string, Field>> }
 const ROOM = { type: 'string', about: 'The room.', example: 'lobby' } as const
 const KIND = { type: 'string', about: 'The kind of the room.', example: 'mesh', values: ROOM_KINDS } as const
 const PEER = { type: 'string', about: 'The id of the peer.', example: 'alice' } as const
-const SESSION = { type: 'string', about: 'The session: the same in peer.joined and peer.left of one presence.', example: 'Jq1yH8xYc0aP' } as const
+const SESSION = { type: 'string', about: 'The session: the same in peer.joined and peer.left of one presence.', example: 's_Jq1yH8xYc0aP' } as const
 const QUOTA = {
   quota: { type: 'string', about: 'bytesPerDay or bytesPerMonth.', example: 'bytesPerDay' },
   limit: { type: 'integer', about: 'Bytes that may be used.', example: 1_000_000_000 },

@@ -6,7 +6,7 @@ import type { SpokenName } from './dialect.ts'
 import type { Limits } from './limits.ts'
 import { requireMetadata, requireShallow } from './metadata.ts'
 import { deleteProject, deleteRoom, madeRooms, putRoom } from './records.ts'
-import type { RoomProperties, Rooms } from './rooms.ts'
+import type { RoomProperties, Rooms, RoomsNeeds } from './rooms.ts'
 import type { Session } from './session.ts'
 import type { Topics } from './topics.ts'
 
@@ -35,6 +35,7 @@ export type AdministrationNeeds = {
   /** What a room holds where nobody says. */
   capacities: { roomCapacity: number, topicCapacity: number }
   store: Store
+  announce: RoomsNeeds['announce']
   /** Sees to it that it does not come back with what it has; resolves to how many of its allocations were cut. */
   onKicked: (kicked: Kicked, write: Write) => Promise<{ allocationsClosed: number }>
 }
@@ -99,13 +100,14 @@ export class Administration {
     return { peersClosed: members.length }
   }
 
-  /** Sends one peer away at once, also where not all can be written down that keeps it from coming back; that is thrown then. */
-  async kick (project: string, id: string, peer: string, write: Write): Promise<{ allocationsClosed: number, tokenRevoked: boolean }> {
-    const { rooms, topics, onKicked } = this.#needs
+  /** Sends one peer away at once, also where not all can be written down that keeps it from coming back; that is thrown then. `by`: who does it, for the webhook. */
+  async kick (project: string, id: string, peer: string, by: string, write: Write): Promise<{ allocationsClosed: number, tokenRevoked: boolean }> {
+    const { rooms, topics, announce, onKicked } = this.#needs
     const session = rooms.find(project, id)?.find(peer)
     if (session === undefined) throw new TurnpikeError('not-found', 'there is no such peer in a room of this id')
     const { grant: { keyId, tokenId }, credentialsUntil } = session
     const kept = onKicked({ project, room: id, peer, session: session.id, keyId, tokenId, until: credentialsUntil }, write)
+    announce(project, { type: 'peer.kicked', fields: { room: id, peer, by } })
     session.endWith('kicked', 'the application has sent this peer out of the room')
     const [{ allocationsClosed }] = await Promise.all([kept, (async () => topics.dismiss(project, id, peer, 'kicked'))()])
     return { allocationsClosed, tokenRevoked: tokenId !== '' }

@@ -29,6 +29,8 @@ export type HubNeeds = {
   nowSeconds: () => number
   /** What a project may have at most, beside the limits of the server; the same object for as long as nothing of it changes. */
   limitsOf: (project: string) => ProjectQuotas | null
+  /** What lives in a project that is switched off is ended. */
+  isEnabled: (project: string) => boolean
   /** Null while no relay is ready. */
   iceServersFor: (peer: { project: string, room: string, peer: string, session: string, keyId: string | null }) => { iceServers: IceServer[], expiresAtSeconds: number } | null
   /** Something has happened that the application may want to know of; never waits. */
@@ -74,7 +76,7 @@ export class Hub {
     this.#events = { receive: this.#receive, heard: session => this.tending.heard(session), closed: this.#closed, gone: socket => this.#waiting.gone(socket) }
     this.rooms = new Rooms({ limits: this.limits, socketsPerAddress: limits.socketsPerAddress, metrics, nowSeconds, announce: needs.announce, watch: change => this.topics.changed(change) })
     this.topics = new Topics({ rooms: this.rooms, limits: this.limits, store: needs.store, nowSeconds })
-    this.administration = new Administration({ rooms: this.rooms, topics: this.topics, limits: this.limits, capacities: limits, store: needs.store, onKicked: needs.onKicked })
+    this.administration = new Administration({ rooms: this.rooms, topics: this.topics, limits: this.limits, capacities: limits, store: needs.store, announce: needs.announce, onKicked: needs.onKicked })
     this.carrier = new Carrier({ countSignals: this.#countSignals, hasRoom: size => this.#waiting.hasRoomForMail(size), onWaiting: change => this.#waiting.addMail(change) })
     const { carrier } = this
     this.#ofDialects = { signal: (...said) => carrier.signalOrTell(...said), update: (from, metadata) => carrier.update(from, metadata), leave: from => carrier.leave(from) }
@@ -86,6 +88,7 @@ export class Hub {
     this.tending = new Tending({
       ...limits,
       ...{ sessions: this.sessions, rooms: this.rooms, carrier: this.carrier, metrics, nowSeconds, countError: this.countError },
+      isEnabled: needs.isEnabled,
       iceServersFor: ({ id, project, grant, info }) => iceServersFor({ project, room: grant.room, peer: info.id, session: id, keyId: grant.keyId }),
     })
   }
@@ -154,6 +157,7 @@ export class Hub {
     const closedBy = performance.now() + Math.min(500, deadlineMs / 5)
     while (this.#waiting.closingCount > 0 && performance.now() < closedBy) await new Promise(resolve => setTimeout(resolve, 10))
     this.#waiting.terminateClosing()
+    for (const session of [...this.sessions.values()]) session.room?.presence.catchUp(session)
     saveSessions(this.#needs.store, this.sessions.values(), this.#needs.nowSeconds(), this.#needs.log)
     // The API answers for a moment yet, and may end some of them.
     this.#isSaved = true
@@ -262,18 +266,14 @@ export class Hub {
   }
 
   #look (): void {
-    this.tending.look()
-    this.#waiting.look()
-    this.#lookAtTopics()
-    this.#flushCounts()
-  }
-
-  #lookAtTopics (): void {
-    try {
-      this.topics.look()
-    } catch (error) {
-      this.#needs.log.debug({ reason: (error as Error).message }, 'leases that have run out could not be taken away; tried again')
+    for (const look of [() => this.tending.look(), () => this.#waiting.look(), () => this.topics.look()]) {
+      try {
+        look()
+      } catch (error) {
+        this.#needs.log.error({ err: error }, 'a look at the sessions failed; the next is in a second')
+      }
     }
+    this.#flushCounts()
   }
 
   /** Counted here and handed on once a second: a labelled counter costs more than carrying the frame. */

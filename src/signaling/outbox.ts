@@ -3,6 +3,9 @@
 /** Who is to be told what became of a frame that it had numbered itself (`cid`). */
 export type Receipt = { readonly sender: { settle (cid: number): void, undelivered (cid: number, to: string): void }, readonly cid: number }
 
+/** What of a session outlives its process. */
+export type SessionState = { seq: number, acknowledged: boolean, accepted: number | null, frames: { text: string, sender: string | null, cid: number }[], resume: string }
+
 /** Shifting an array costs as much as it is long; what was acknowledged is cut off in portions. */
 const PORTION = 512
 

@@ -14,6 +14,7 @@ export type RoomEvent =
   | { type: 'room.started' | 'room.ended', fields: { room: string, kind: RoomKind } }
   | { type: 'peer.joined', fields: { room: string, peer: string, role: string | null, session: string } }
   | { type: 'peer.left', fields: { room: string, peer: string, session: string, reason: LeaveReason } }
+  | { type: 'peer.kicked', fields: { room: string, peer: string, by: string } }
 export type RoomsNeeds = { limits: Limits, socketsPerAddress: number, metrics: Pick<Metrics, 'set'>, nowSeconds: () => number, announce (project: string, event: RoomEvent): void, watch: RoomNeeds['watch'] }
 type Place = Pick<SignalGrant, 'project' | 'room' | 'peer' | 'kind' | 'capacity' | 'takeover' | 'heldBy'>
 

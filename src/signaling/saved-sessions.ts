@@ -4,7 +4,8 @@ import type { Store } from '../store/store.ts'
 import type { PeerInfo } from '../protocol/frames.ts'
 import { deleteSavedSession, deleteSavedSessions, savedSessions, saveSession } from './records.ts'
 import type { SignalGrant } from './grant.ts'
-import type { Mail, Session, SessionState } from './session.ts'
+import type { SessionState } from './outbox.ts'
+import type { Mail, Session } from './session.ts'
 
 export type SavedMail = Pick<Mail, 'to' | 'signal' | 'ref'>
 export type SavedSession = { grant: SignalGrant, info: PeerInfo, joinedAs: number, state: SessionState, mail: SavedMail[], since: number, credentialsUntil: number }

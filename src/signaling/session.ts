@@ -5,7 +5,7 @@ import type { Dialect, Happening, Signal, Speaker } from './dialect.ts'
 import type { SignalGrant } from './grant.ts'
 import type { ProjectLimits } from './limits.ts'
 import { nativeTail, plainFrame } from './native.ts'
-import { Outbox, type Receipt } from './outbox.ts'
+import { Outbox, type Receipt, type SessionState } from './outbox.ts'
 import type { RateBucket } from './rate.ts'
 import { Receipts } from './receipts.ts'
 import { ResumeSecret } from './resume-secret.ts'
@@ -40,7 +40,6 @@ export type SessionHooks = {
   /** We end a socket with this code: it counts as this server's until the other side has agreed; null where it is not asked. */
   onClosing (socket: Socket | null, code: number): void
 }
-export type SessionState = { seq: number, acknowledged: boolean, accepted: number | null, frames: { text: string, sender: string | null, cid: number }[], resume: string }
 export type SessionNeeds = { id: string, dialect: Dialect | null, grant: SignalGrant, limits: ProjectLimits, bucket: RateBucket, joinedAs: number, acknowledges: boolean, hooks: SessionHooks, saved?: SessionState }
 
 export class Session implements Speaker {
@@ -74,6 +73,8 @@ export class Session implements Speaker {
   /** The last number that was written to a socket. */
   #written = 0
   #counted = 0
+  /** What its welcome takes, which may be more than else may wait, until it is written. */
+  #allowed = 0
   #ended = false
 
   constructor (needs: SessionNeeds) {
@@ -140,8 +141,10 @@ export class Session implements Speaker {
       return
     }
     const tail = nativeTail(happening)
-    if (tail === null) this.#write(plainFrame(happening))
-    else this.tellNumbered(happening.type, tail)
+    if (tail !== null) return this.tellNumbered(happening.type, tail)
+    const text = plainFrame(happening)
+    if (happening.type === 'welcome') this.#allowed = Buffer.byteLength(text)
+    this.#write(text)
   }
 
   /** The same for a frame whose rest was written before: many are told the same. */
@@ -162,9 +165,7 @@ export class Session implements Speaker {
     return this.#outbox.length < kept
   }
 
-  settle (cid: number): void {
-    this.receipts.settle(cid)
-  }
+  settle (cid: number): void { this.receipts.settle(cid) }
 
   /** A frame that had been accepted did not arrive. */
   undelivered (cid: number, to: string): void {
@@ -172,9 +173,7 @@ export class Session implements Speaker {
     this.receipts.settle(cid)
   }
 
-  updateMetadata (metadata: Metadata): void {
-    this.info = { ...this.info, metadata }
-  }
+  updateMetadata (metadata: Metadata): void { this.info = { ...this.info, metadata } }
 
   /** Says why, closes with the error's code, and is out of the room at once. */
   endWith (code: ErrorCode, message: string): void {
@@ -249,7 +248,8 @@ export class Session implements Speaker {
     this.#socket?.send(text, isUrgent)
     const buffered = this.#socket?.bufferedBytes() ?? 0
     if (buffered === 0 && this.#isForgetful && this.#counted === 0) return
-    if (buffered > this.#needs.limits.outboxBytes) {
+    if (buffered === 0) this.#allowed = 0
+    if (buffered > this.#needs.limits.outboxBytes + this.#allowed) {
       this.#needs.hooks.onError('too-slow')
       this.loseSocket(closeCodeOf('too-slow'), errorEntry('too-slow').title)
     } else this.#count()

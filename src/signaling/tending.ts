@@ -16,6 +16,8 @@ export type TendingNeeds = {
   metrics: Pick<Metrics, 'observe'>
   nowSeconds: () => number
   countError (code: ErrorCode): void
+  /** What lives in a project that is switched off is ended. */
+  isEnabled: (project: string) => boolean
   iceServersFor: (session: Session) => IssuedIce | null
 }
 
@@ -69,7 +71,14 @@ export class Tending {
     const nowMs = performance.now()
     const nowSeconds = this.#needs.nowSeconds()
     let renewals = 0
+    const enabled = new Map<string, boolean>()
     for (const session of [...this.#needs.sessions.values()]) {
+      const { project } = session
+      if (!enabled.has(project)) enabled.set(project, this.#needs.isEnabled(project))
+      if (enabled.get(project) === false) {
+        session.endWith('project-disabled', `the project ${project} is switched off`)
+        continue
+      }
       if (session.detachedAtMs !== null) {
         if (nowMs - session.detachedAtMs >= this.#needs.graceSeconds * 1000) session.end(closeCodeOf('heartbeat-lost'), 'lost')
         continue

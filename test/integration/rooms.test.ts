@@ -6,6 +6,7 @@ import { cleanUpAfterFile } from '../kit/cleanup.ts'
 import { runHere } from '../kit/command.ts'
 import { scratchDirectory, until } from '../kit/files.ts'
 import { connect, joinAs, tokenFor, type Peer, type Refused } from '../kit/peer.ts'
+import { startReceiver } from '../kit/receiver.ts'
 import { allocate, allocated, liveAllocations, relayPort, untilLive } from '../kit/turn.ts'
 
 cleanUpAfterFile()
@@ -96,6 +97,28 @@ test('a kicked peer is out at once and cannot come back with its token; with a n
   expect(await a.next('peer-left')).toMatchObject({ id: 'c', reason: 'kicked' })
   expect(refusal(await call('DELETE', `${pathOf(room)}/peers/c`))).toEqual([404, 'not-found'])
   expect(refusal(await call('DELETE', `${pathOf('nobody is here')}/peers/c`))).toEqual([404, 'not-found'])
+})
+
+test('the webhook is told of a room in its order: who came, who was sent out and by whom, and the end', async () => {
+  const [room, receiver] = [newRoom(), await startReceiver()]
+  const key = await otherProject({ webhook: receiver.url })
+  const tokenOf = async (peer: string): Promise<string> => String((await call('POST', `${pathOf(room)}/tokens`, { peer }, key)).body['token'])
+  const a = await connect(app, { token: await tokenOf('a') }) as Peer
+  await connect(app, { token: await tokenOf('b') })
+  await call('DELETE', `${pathOf(room)}/peers/b`, undefined, key)
+  await a.next('peer-left')
+  a.send({ type: 'leave' })
+  await until('the end is told', () => receiver.taken.some(({ event }) => event.type === 'room.ended'))
+  const session = String(a.welcome['session'])
+  expect(receiver.taken.map(({ event: { id: _, at: _at, project: _project, ...rest } }) => rest)).toEqual([
+    { type: 'room.started', room, kind: 'mesh' },
+    { type: 'peer.joined', room, peer: 'a', role: null, session },
+    { type: 'peer.joined', room, peer: 'b', role: null, session: expect.stringMatching(/^s_/) },
+    { type: 'peer.kicked', room, peer: 'b', by: `key:${key.split('_')[1]}` },
+    { type: 'peer.left', room, peer: 'b', reason: 'kicked', session: expect.stringMatching(/^s_/) },
+    { type: 'peer.left', room, peer: 'a', reason: 'left', session },
+    { type: 'room.ended', room, kind: 'mesh' },
+  ])
 })
 
 test('a kick cuts what the peer relays and what it begins with old credentials; with a new token it relays again, in the same second', async () => {

@@ -264,7 +264,6 @@ test('ICE servers are replaced before they expire', async () => {
   shift = 46
   const pushed = await b.next('ice-servers')
   expect(pushed).toMatchObject({ seq: 1, iceServers: [{ urls: [expect.stringMatching(/^stun:/)] }, { username: expect.stringMatching(/:default\.b\.[0-9a-f]{12}(\.~?[\w-]+)?$/) }] })
-  expect(Number(pushed['iceExpiresAt'])).toBe(Number(b.welcome['iceExpiresAt']) + 46 + Number(pushed['iceExpiresAt']) - Number(b.welcome['iceExpiresAt']) - 46)
   expect(Number(pushed['iceExpiresAt'])).toBeGreaterThan(Number(b.welcome['iceExpiresAt']) + 40)
 })
 

@@ -1,6 +1,6 @@
 /**
  * Frames that nobody meant, over real sockets: recorded ones with bytes changed, cut and doubled, JSON of any kind, and noise.
- * TURNPIKE_FUZZ_FRAMES=1000000 sends a million; TURNPIKE_FUZZ_SEED sends others.
+ * FUZZ_FRAMES=1000000 sends a million; FUZZ_SEED sends others.
  */
 import { isUtf8 } from 'node:buffer'
 import { readFileSync } from 'node:fs'
@@ -12,8 +12,8 @@ import { opened, type Door } from '../kit/libdatachannel.ts'
 import { tokenFor } from '../kit/peer.ts'
 import { randomFrom } from '../kit/random.ts'
 
-const FRAMES = Number(process.env['TURNPIKE_FUZZ_FRAMES'] ?? 10_000)
-const SEED = Number(process.env['TURNPIKE_FUZZ_SEED'] ?? 20261121)
+const FRAMES = Number(process.env['FUZZ_FRAMES'] ?? 10_000)
+const SEED = Number(process.env['FUZZ_SEED'] ?? 20261121)
 /** Frames that leave the socket open go in such batches; one that ends it is the last of its batch. */
 const BATCH = 100
 /** frame-not-json; larger than allowed; text that is no UTF-8 (RFC 6455 §7.4.1). */

@@ -20,9 +20,12 @@ async function enter (room: string, peer: string, of: TestApp = app): Promise<Ro
 }
 
 test('the SDK is served to pages of every site, and not again while it is the same', async () => {
-  for (const file of ['turnpike.js', 'turnpike.umd.js', 'turnpike.d.ts']) {
+  const script = 'text/javascript; charset=utf-8'
+  for (const [file, type] of [['turnpike.js', script], ['turnpike.umd.js', script], ['turnpike.d.ts', 'text/plain; charset=utf-8']] as const) {
     const answer = await fetch(`${app.url()}/sdk/${file}`, { headers: { origin: 'https://app.example' } })
-    expect([answer.status, answer.headers.get('access-control-allow-origin'), answer.headers.get('content-type')]).toEqual([200, '*', 'text/javascript; charset=utf-8'])
+    expect([answer.status, answer.headers.get('access-control-allow-origin'), answer.headers.get('content-type')]).toEqual([200, '*', type])
+    expect(answer.headers.get('content-encoding')).toBe('gzip')
+    expect((await fetch(`${app.url()}/sdk/${file}`, { headers: { 'accept-encoding': 'identity' } })).headers.get('content-encoding')).toBeNull()
     const etag = answer.headers.get('etag') ?? ''
     expect((await answer.text()).length).toBeGreaterThan(5000)
     expect((await fetch(`${app.url()}/sdk/${file}`, { headers: { 'if-none-match': etag } })).status).toBe(304)

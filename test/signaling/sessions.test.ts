@@ -282,3 +282,23 @@ test('sessions go on in the next process: places, numbers, what was not acknowle
   await after.stop(3000)
   expect(aBack.closed?.code).toBe(4200)
 })
+
+test('a project that is switched off: its peers are told and closed, those without a socket are gone too', async () => {
+  const off = await startApp(SETTINGS, NO_RELAY)
+  const [a, b] = [await full('r', 'a', {}, off), await full('r', 'b', {}, off)]
+  await lose(b)
+  expect((await off.request('/v1/projects/default', { method: 'PATCH', key: off.adminKey, body: '{"enabled": false}' })).status).toBe(200)
+  expect(await a.next('error')).toMatchObject({ code: 'project-disabled' })
+  await until('it is closed', () => a.closed !== null)
+  expect(a.closed?.code).toBe(4000)
+  expect(codeOf(await resume(b, 0, off))).toEqual([404, 'session-unknown'])
+})
+
+test('a welcome may be larger than what else may wait for a socket', async () => {
+  const tight = await startApp({ ...SETTINGS, TURNPIKE_SIGNALING_OUTBOX_BYTES: '3000' }, NO_RELAY)
+  for (const peer of ['a', 'b', 'c']) await full('r', peer, { metadata: { x: 'y'.repeat(1800) } }, tight)
+  const late = await full('r', 'late', {}, tight)
+  expect(late.welcome['peers']).toHaveLength(3)
+  late.send({ type: 'signal', cid: 1, to: '*', data: 1 })
+  expect(await late.next('accepted')).toEqual({ type: 'accepted', ref: 1 })
+})

@@ -4,7 +4,7 @@ import type { Access } from '../../access/access.ts'
 import { EVERYONE, ROOM_KINDS, type Metadata } from '../../protocol/frames.ts'
 import type { RoomReport, Signaling } from '../../signaling/signaling.ts'
 import type { App } from '../app-type.ts'
-import { auditedWrite } from '../audit-trail.ts'
+import { actorOf, auditedWrite } from '../audit-trail.ts'
 import { projectOf } from '../authenticate.ts'
 import { cursorOf, DEFAULT_LIMIT, NEXT, PAGE_QUERY, positionOf } from '../paging.ts'
 import { problems, ProjectQuery, UnixSeconds, WITH_BODY } from '../schemas.ts'
@@ -122,7 +122,7 @@ function kickPeers (app: App, { access, signaling: { rooms } }: RoomsNeeds): voi
   app.delete('/v1/rooms/:room/peers/:peer', { config, schema }, async (request, reply) => {
     const project = projectOf(request.caller, request.query.project)
     const { room, peer } = request.params
-    const { allocationsClosed, tokenRevoked } = await rooms.kick(project, room, peer, auditedWrite(access, request, { action: 'peer.kick', project, target: peer, detail: { room } }))
+    const { allocationsClosed, tokenRevoked } = await rooms.kick(project, room, peer, actorOf(request), auditedWrite(access, request, { action: 'peer.kick', project, target: peer, detail: { room } }))
     return await reply.code(200).send({ allocationsClosed, tokenRevoked })
   })
 }

@@ -12,6 +12,7 @@ test.each([
   [{}, {}, 'Direct, peer to peer over UDP · 42 ms round trip'],
   [{ candidateType: 'relay', relayProtocol: 'tls' }, { candidateType: 'relay' }, 'Relayed at both ends over TLS · 42 ms round trip'],
   [{ candidateType: 'relay', relayProtocol: 'tcp' }, {}, 'Relayed at our end over TCP · 42 ms round trip'],
+  [{ protocol: undefined }, {}, 'Direct, peer to peer over UDP · 42 ms round trip'],
   [{}, { candidateType: 'relay' }, 'Relayed at their end over UDP · 42 ms round trip'],
 ])('%j to %j reads: %s', (local, remote, words) => {
   const path = readPath(report(local, remote))

@@ -11,7 +11,7 @@ const { config } = loadConfig({ env: {}, readFile: () => '' })
 function house () {
   const kicked: Kicked[] = []
   const signaling = createSignaling({
-    ...{ limits: config.signaling, metrics: createMetrics(), log: silentLog, nowSeconds: () => 1000, store: scratchStore(), limitsOf: () => null, announce: () => {} },
+    ...{ limits: config.signaling, metrics: createMetrics(), log: silentLog, nowSeconds: () => 1000, store: scratchStore(), limitsOf: () => null, announce: () => {}, isEnabled: () => true },
     iceServersFor: () => ({ iceServers: [], expiresAtSeconds: 4600 }),
     onKicked: async peer => {
       kicked.push(peer)
@@ -53,8 +53,8 @@ test('who is kicked is handed on with all that could bring it back; who came wit
   const { signaling, join, kicked } = house()
   join('a')
   join('b', 'native', '')
-  expect(await signaling.rooms.kick('p', 'r', 'a', work => work())).toEqual({ allocationsClosed: 3, tokenRevoked: true })
-  expect(await signaling.rooms.kick('p', 'r', 'b', work => work())).toEqual({ allocationsClosed: 3, tokenRevoked: false })
+  expect(await signaling.rooms.kick('p', 'r', 'a', 'key:k', work => work())).toEqual({ allocationsClosed: 3, tokenRevoked: true })
+  expect(await signaling.rooms.kick('p', 'r', 'b', 'key:k', work => work())).toEqual({ allocationsClosed: 3, tokenRevoked: false })
   expect(kicked).toEqual([{ project: 'p', room: 'r', peer: 'a', session: expect.stringMatching(/^s_/), keyId: null, tokenId: 't', until: 4600 }, expect.objectContaining({ peer: 'b', tokenId: '' })])
   expect(signaling.rooms.list('p')).toEqual([])
 })

@@ -27,7 +27,7 @@ test(`frames of any kind (seed ${SEED}): every answer is a documented one, nobod
   const random = randomFrom(SEED)
   const { config } = loadConfig({ env: {}, readFile: () => '' })
   const limits = { ...config.signaling, signalsPerSecond: 100_000, signalsBurst: 1_000_000, graceSeconds: 0, mailboxSeconds: 0, unackedFrames: 100 }
-  const signaling = createSignaling({ limits, metrics: createMetrics(), log: silentLog, nowSeconds: () => 1000, store: scratchStore(), limitsOf: () => null, iceServersFor: () => null, announce: () => {}, onKicked: async () => ({ allocationsClosed: 0 }) })
+  const signaling = createSignaling({ limits, metrics: createMetrics(), log: silentLog, nowSeconds: () => 1000, store: scratchStore(), limitsOf: () => null, iceServersFor: () => null, announce: () => {}, isEnabled: () => true, onKicked: async () => ({ allocationsClosed: 0 }) })
   const seen = { answers: new Set<string>(), codes: new Set<string>(), closes: new Set<number>() }
   const peers = new Map<string, SocketEvents>()
   let speaking = ''

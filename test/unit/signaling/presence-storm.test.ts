@@ -17,7 +17,7 @@ function join (signaling: Signaling, peer: string, role: 'publisher' | 'subscrib
 }
 
 test('1,000 joins in exactly one second are at most 30 frames for each of five members, and each join is told once', () => {
-  const signaling = createSignaling({ limits: config.signaling, metrics: createMetrics(), log: silentLog, nowSeconds: () => 1000, store: scratchStore(), limitsOf: () => null, iceServersFor: () => null, announce: () => {}, onKicked: async () => ({ allocationsClosed: 0 }) })
+  const signaling = createSignaling({ limits: config.signaling, metrics: createMetrics(), log: silentLog, nowSeconds: () => 1000, store: scratchStore(), limitsOf: () => null, iceServersFor: () => null, announce: () => {}, isEnabled: () => true, onKicked: async () => ({ allocationsClosed: 0 }) })
   const members = Array.from({ length: 5 }, (_, n) => join(signaling, `member ${n}`, 'subscriber'))
   for (let n = 0; n < 1000; n++) {
     join(signaling, `p${n}`, 'publisher')

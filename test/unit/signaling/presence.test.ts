@@ -8,7 +8,7 @@ beforeEach(() => { vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'pe
 afterEach(() => { vi.useRealTimers() })
 
 const { config } = loadConfig({ env: {}, readFile: () => '' })
-const make = (): Signaling => createSignaling({ limits: { ...config.signaling, graceSeconds: 0 }, metrics: createMetrics(), log: silentLog, nowSeconds: () => 1000, store: scratchStore(), limitsOf: () => null, iceServersFor: () => null, announce: () => {}, onKicked: async () => ({ allocationsClosed: 0 }) })
+const make = (): Signaling => createSignaling({ limits: { ...config.signaling, graceSeconds: 0 }, metrics: createMetrics(), log: silentLog, nowSeconds: () => 1000, store: scratchStore(), limitsOf: () => null, iceServersFor: () => null, announce: () => {}, isEnabled: () => true, onKicked: async () => ({ allocationsClosed: 0 }) })
 type Told = Record<string, unknown> & { type: string }
 
 /** Joins a room; what the peer is told after its welcome, and how to leave. */

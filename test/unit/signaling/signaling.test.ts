@@ -8,7 +8,7 @@ import { createSignaling, type SignalGrant, type Socket } from '../../../src/sig
 const { config } = loadConfig({ env: {}, readFile: () => '' })
 const NATIVE = { spoken: 'native' as const, ack: null }
 const grant = (peer: string): SignalGrant => ({ project: 'p', room: 'r', peer, role: null, metadata: {}, kind: 'mesh', capacity: 2, takeover: false, permissions: { signal: true, update: true }, keyId: null, tokenId: 't' })
-const make = (limits = config.signaling, store = scratchStore()) => createSignaling({ limits, metrics: createMetrics(), log: silentLog, nowSeconds: () => 1000, store, limitsOf: () => null, iceServersFor: () => null, announce: () => {}, onKicked: async () => ({ allocationsClosed: 0 }) })
+const make = (limits = config.signaling, store = scratchStore()) => createSignaling({ limits, metrics: createMetrics(), log: silentLog, nowSeconds: () => 1000, store, limitsOf: () => null, iceServersFor: () => null, announce: () => {}, isEnabled: () => true, onKicked: async () => ({ allocationsClosed: 0 }) })
 
 /** A socket that writes down what is done to it. */
 function paper (): { socket: Socket, done: string[] } {
@@ -97,7 +97,7 @@ test('who is kicked when sessions are written down already does not come back in
   before.attach(a.socket, grant('a'), '127.0.0.1', { spoken: 'native', ack: 0 })
   const { resume } = JSON.parse(a.done[0] ?? '') as { resume: string }
   await before.stop(10)
-  await before.rooms.kick('p', 'r', 'a', work => work())
+  await before.rooms.kick('p', 'r', 'a', 'a test', work => work())
   const after = make(config.signaling, store)
   await after.start()
   onTestFinished(() => after.stop(10))
