@@ -189,9 +189,15 @@ function readJsonOrNothing (app: App): void {
   })
 }
 
+/**
+ * So many connections wait to be taken, as far as the kernel allows (net.core.somaxconn, 4096 of itself). One is taken in a turn of the
+ * event loop (libuv), and when all peers of a server come back at once, those for whom there is no place try again after 1, 3 and 7 s.
+ */
+const BACKLOG = 4096
+
 async function listen (app: App, { host, port }: { host: string, port: number }, variable: string): Promise<string> {
   try {
-    await app.listen({ host, port })
+    await app.listen({ host, port, backlog: BACKLOG })
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
     if (code === 'EADDRINUSE' || code === 'EACCES' || code === 'EADDRNOTAVAIL') throw new TurnpikeError('address-in-use', `${host}:${port} cannot be listened on (${code}); it is set by ${variable}`, { cause: error })
