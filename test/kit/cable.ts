@@ -9,7 +9,12 @@ export type Direction = 'both' | 'up' | 'down'
 type LaneName = 'up' | 'down'
 const LANES: Readonly<Record<Direction, readonly LaneName[]>> = { both: ['up', 'down'], up: ['up'], down: ['down'] }
 
-/** One direction of one connection: up is to the server, down is to the client. */
+/**
+ * Who gives up before the server has answered takes the attempt along: a server takes one connection in a turn of its event loop
+ * (libuv), and one that is late would be kept busy by those whom nobody waits for.
+ *
+ * One direction of one connection: up is to the server, down is to the client.
+ */
 class Lane {
   isStalled = false
   readonly #name: LaneName
@@ -25,8 +30,8 @@ class Lane {
     this.#to = to
     this.#cable = cable
     from.on('data', (bytes: Buffer) => this.#later(() => this.#carry(bytes)))
-    from.on('end', () => this.#later(() => to.end()))
-    from.on('close', hadError => this.#later(() => (hadError ? to.resetAndDestroy() : to.destroySoon())))
+    from.on('end', () => this.#later(() => (to.connecting ? to.destroy() : to.end())))
+    from.on('close', hadError => this.#later(() => (hadError ? to.resetAndDestroy() : to.connecting ? to.destroy() : to.destroySoon())))
     this.throttle()
   }
 
@@ -115,6 +120,10 @@ export class Cable {
       this.#rates[name] = bytesPerSecond
       for (const { lanes } of this.#connections) lanes[name].throttle()
     }
+  }
+
+  get isThrottled (): boolean {
+    return Math.min(this.#rates.up, this.#rates.down) < Infinity
   }
 
   bytesPerSecond (lane: LaneName): number {

@@ -24,6 +24,8 @@ export type Visit = {
   readonly number: number
   readonly seat: Seat
   readonly peer: ResumingPeer
+  /** Does its token let it take the place of who is there? */
+  readonly takesOver: boolean
   /** Has something been done to its network, so that the server may think it lost? */
   isTroubled: boolean
   /** It has left, vanished, or another may have come in its place. */
@@ -89,16 +91,20 @@ export class World {
       onFrame: frame => this.#onFrame(visit, frame, incumbent, isFirm && !takeover),
       onOver: over => this.#onOver(visit, over),
     })
-    const visit: Visit = { number: this.#nextVisit++, seat, peer, isTroubled: false, isDoomed: false, metadata: {}, politeness: new Map(), first: null, aliveAt: performance.now(), said: [], lastHeard: new Map() }
+    const visit: Visit = { number: this.#nextVisit++, seat, peer, takesOver: takeover, isTroubled: seat.cable.isThrottled, isDoomed: false, metadata: {}, politeness: new Map(), first: null, aliveAt: performance.now(), said: [], lastHeard: new Map() }
     this.#visits.add(visit)
     this.counts.joins++
     if (incumbent !== null && !(isFirm && !takeover)) incumbent.isDoomed = true
   }
 
   /** To be said before something is done to the network of a peer. */
-  trouble (visit: Visit): void {
-    if (visit.peer.isIn) visit.aliveAt = performance.now()
-    visit.isTroubled = true
+  trouble ({ seat }: Visit): void {
+    // Who is on the way to the same seat, or was replaced there and has not heard of it, has the same cable.
+    for (const visit of this.#visits) {
+      if (visit.seat !== seat || visit.peer.over !== null) continue
+      if (visit.peer.isIn) visit.aliveAt = performance.now()
+      visit.isTroubled = true
+    }
   }
 
   leave (visit: Visit, how: 'frame' | 'close' | 'vanish'): void {
@@ -227,7 +233,13 @@ export class World {
     const before = seat.visit
     if (before !== null && before !== visit) before.isDoomed = true
     if (incumbent !== null) incumbent.isDoomed = true
+    // Welcomes of two who came at nearly the same time may overtake each other: the other one may have its place, and this one hears of it later.
+    if ((before !== null && before !== visit && before !== incumbent) || this.#isRivalOnTheWay(seat)) visit.isDoomed = true
     seat.visit = visit
+  }
+
+  #isRivalOnTheWay (seat: Seat): boolean {
+    return [...this.#visits].some(({ seat: at, takesOver, peer: { welcome, over } }) => at === seat && takesOver && welcome === null && over === null)
   }
 
   #hear (visit: Visit, from: string, data: Data): void {
