@@ -82,8 +82,8 @@ test('slow readers, flooders and senders of garbage in the same rooms delay nobo
 
 const WAITING_BYTES = 32 * 1024 * 1024
 /** As docs/signaling.md says it; what a garbage collector has not come to yet is ours to bear. */
-const PER_SOCKET_BYTES = 64 * 1024
-const UNCOLLECTED_BYTES = 48 * 1024 * 1024
+const PER_SOCKET_BYTES = 96 * 1024
+const UNCOLLECTED_BYTES = 64 * 1024 * 1024
 const HOSTILE = { unread: 700, silent: 600, garbage: 500, garbagePerSecond: 1, halfOpen: 200 }
 
 test('2,000 hostile sockets: memory stays within what may wait and what a socket costs, and good peers go on', async () => {
