@@ -1,7 +1,7 @@
 /** Scratch directories, free ports and certificates for a test; everything goes with the test. */
 import { execFileSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
-import { createServer } from 'node:net'
+import { createServer, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { whenDone } from './cleanup.ts'
@@ -12,15 +12,30 @@ export function scratchDirectory (): string {
   return directory
 }
 
+/**
+ * Beside the relayed ports of all tests, and below those that the kernel gives to connections: thousands of which the tests
+ * that run beside these make meanwhile, each on a port that was free a moment ago.
+ */
+const PORTS = { lowest: 23_000, count: 9_000 }
+
 /** So many ports that nobody listens on now. */
 export async function freePorts (count: number, host = '127.0.0.1'): Promise<number[]> {
-  const servers = await Promise.all(Array.from({ length: count }, () => new Promise<ReturnType<typeof createServer>>((resolve, reject) => {
-    const server = createServer().once('error', reject)
-    server.listen(0, host, () => resolve(server))
-  })))
+  const servers: Server[] = []
+  while (servers.length < count) {
+    const server = await listenOn(PORTS.lowest + Math.floor(Math.random() * PORTS.count), host)
+    if (server !== null) servers.push(server)
+  }
   const ports = servers.map(server => (server.address() as { port: number }).port)
   await Promise.all(servers.map(server => new Promise(resolve => server.close(resolve))))
   return ports
+}
+
+/** Null where the port is taken. */
+async function listenOn (port: number, host: string): Promise<Server | null> {
+  return await new Promise((resolve, reject) => {
+    const server = createServer().once('error', (error: NodeJS.ErrnoException) => (error.code === 'EADDRINUSE' ? resolve(null) : reject(error)))
+    server.listen(port, host, () => resolve(server))
+  })
 }
 
 /** A self-made certificate for localhost and 127.0.0.1, and its key. */
