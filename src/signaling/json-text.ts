@@ -25,6 +25,12 @@ export function replaceMember (text: string, name: string, value: string): strin
   return replaced + text.slice(copied)
 }
 
+/** The text of the last member of this name, the one that JSON.parse takes; undefined where there is none. The text is known to be a valid JSON object. */
+export function lastMember (text: string, name: string): string | undefined {
+  const span = membersNamed(text, name).at(-1)
+  return span === undefined ? undefined : text.slice(span.start, span.end)
+}
+
 function membersNamed (text: string, name: string): Span[] {
   const found: Span[] = []
   let depth = 0
