@@ -1,5 +1,5 @@
 /**
- * Random joins, signals, updates, losses, resumes, takeovers, slow readers and leaves over real sockets and bad cables, compared
+ * Random joins, signals, updates, losses, resumes, takeovers, slow readers, leaves, kicks and ends of rooms over real sockets and bad cables, compared
  * with a model (world.ts). TURNPIKE_MODEL_SEED, _SEEDS and _STEPS say which and how many; CONTRIBUTING.md has the long way.
  */
 import fc from 'fast-check'
@@ -7,8 +7,9 @@ import { expect, test } from 'vitest'
 import { startApp, type TestApp } from '../kit/app.ts'
 import { Cable } from '../kit/cable.ts'
 import { until } from '../kit/files.ts'
-import { tokenFor } from '../kit/peer.ts'
-import { World, type Seat, type Visit } from './world.ts'
+import type { Desk } from './evictions.ts'
+import type { Seat, Token, Visit } from './visits.ts'
+import { World } from './world.ts'
 
 const number = (name: string, otherwise: number): number => Number(process.env[name] ?? otherwise)
 const SEEDS = number('TURNPIKE_MODEL_SEEDS', 20)
@@ -51,17 +52,34 @@ const step = fc.oneof(
   { weight: 4, arbitrary: fc.record({ do: fc.constant('reconnect'), who: seatIndex, isOldOneThere: fc.constant(true) }) },
   { weight: 3, arbitrary: fc.record({ do: fc.constant('delay'), who: seatIndex, ms: fc.nat({ max: 200 }) }) },
   { weight: 3, arbitrary: fc.record({ do: fc.constant('throttle'), who: seatIndex, direction, bytesPerSecond: fc.constantFrom(0, 1000, 30_000, Infinity) }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('kick'), who: seatIndex, everybody: fc.nat({ max: 14 }).map(n => n === 0), comesBack: fc.nat({ max: 3 }).map(n => n > 0) }) },
   { weight: 7, arbitrary: fc.record({ do: fc.constant('wait'), ms: fc.nat({ max: 40 }) }) }
 )
 type Step = typeof step extends fc.Arbitrary<infer T> ? T : never
 
-async function seatsOf (app: TestApp, label: string): Promise<Seat[]> {
+/** An administrator of one project: of each there is a bound to what may be revoked. */
+async function deskOf (app: TestApp, project: string): Promise<Desk> {
+  const call = async (method: string, path: string, body?: object, key = app.adminKey): ReturnType<TestApp['request']> => await app.request(path, { method, key, ...(body === undefined ? {} : { body: JSON.stringify(body) }) })
+  expect((await call('POST', '/v1/projects', { id: project })).status).toBe(201)
+  const key = String((await call('POST', `/v1/projects/${project}/keys`, {})).body['key'])
+  const pathOf = (room: string): string => `/v1/rooms/${encodeURIComponent(room)}`
+  return {
+    url: app.url().replace('http', 'ws') + '/v1/signal',
+    kick: async ({ room, name }) => await call('DELETE', `${pathOf(room)}/peers/${name}`, undefined, key),
+    close: async room => await call('DELETE', pathOf(room), undefined, key),
+    tokenFor: async ({ room, kind, name, role }, takesOver) => {
+      const { status, body } = await call('POST', `${pathOf(room)}/tokens`, { peer: name, kind, ttl: 86_400, takeover: takesOver, ...(role === null ? {} : { role }) }, key)
+      if (status !== 201) throw new Error(JSON.stringify(body))
+      return { text: String(body['token']), takesOver, doubts: 0 } satisfies Token
+    },
+  }
+}
+
+async function seatsOf (app: TestApp, desk: Desk, label: string): Promise<Seat[]> {
   const port = Number(new URL(app.url()).port)
   return await Promise.all(ROOMS.flatMap(({ room, kind, seats }) => seats.map(async ([name, role]) => {
-    const of = { peer: name, kind, ttl: 86_400, ...(role === null ? {} : { role }) }
-    const full = `${label} ${room}`
-    const tokens = { plain: await tokenFor(app, full, of), takeover: await tokenFor(app, full, { ...of, takeover: true }) }
-    return { room: full, kind, name, role, cable: await Cable.to(port), tokens, visit: null }
+    const place = { room: `${label} ${room}`, kind, name, role }
+    return { ...place, cable: await Cable.to(port), tokens: { plain: await desk.tokenFor(place, false), takeover: await desk.tokenFor(place, true) }, visit: null }
   })))
 }
 
@@ -70,9 +88,9 @@ class Run {
   readonly #seats: readonly Seat[]
   #comeBackAfterMs = 0
 
-  constructor (seats: readonly Seat[], mayEndSessions: boolean) {
+  constructor (seats: readonly Seat[], desk: Desk, mayEndSessions: boolean) {
     this.#seats = seats
-    this.#world = new World(seats, { url: cable => `ws://127.0.0.1:${cable.port}/v1/signal`, comeBackAfterMs: () => this.#comeBackAfterMs, graceMs: GRACE_SECONDS * 1000, mayEndSessions })
+    this.#world = new World(seats, { desk, url: cable => `ws://127.0.0.1:${cable.port}/v1/signal`, comeBackAfterMs: () => this.#comeBackAfterMs, graceMs: GRACE_SECONDS * 1000, mayEndSessions })
   }
 
   get seats (): readonly Seat[] {
@@ -95,6 +113,7 @@ class Run {
     const world = this.#world
     const seat = this.#seats[step.who % this.#seats.length] as Seat
     if ('takeover' in step) return world.join(seat, step.takeover)
+    if ('everybody' in step) return this.#evict(seat, step.everybody, step.comesBack)
     const { visit } = seat
     if (visit === null || visit.peer.over !== null) return
     if ('to' in step) return world.say(visit, this.#nameNear(seat, step.to), '.'.repeat(step.bytes))
@@ -102,6 +121,13 @@ class Run {
     if (step.do === 'broadcast') return world.say(visit, '*', '')
     if (step.do === 'leave' && 'how' in step) return world.leave(visit, step.how as 'frame')
     this.#harm(visit, step)
+  }
+
+  /** Goes on while the walk does; the world knows what is not done. */
+  #evict (seat: Seat, everybody: boolean, comesBack: boolean): void {
+    const { evictions, faults } = this.#world
+    const done = everybody ? evictions.close(this.#seats.filter(({ room }) => room === seat.room), comesBack) : evictions.kick(seat, comesBack)
+    done.catch((error: Error) => faults.push(`an administrator failed: ${error.message}`))
   }
 
   /** Somebody of the same room, there or not; now and then the sender itself. */
@@ -142,7 +168,8 @@ class Run {
 
 async function walk (app: TestApp, seed: number, mayEndSessions: boolean): Promise<World> {
   const label = `seed ${seed}`
-  const run = new Run(await seatsOf(app, label), mayEndSessions)
+  const desk = await deskOf(app, `seed-${seed}`)
+  const run = new Run(await seatsOf(app, desk, label), desk, mayEndSessions)
   for (const seat of run.seats) run.world.join(seat, false)
   await run.settle()
   for (let done = 0; done < STEPS && run.world.faults.length === 0; done += ROUND) {
@@ -158,8 +185,10 @@ test(`${SEEDS} walks of ${STEPS} steps from seed ${FIRST_SEED}: order, exactly o
   const [wide, narrow] = [await startApp(SETTINGS, { programPath: [] }), await startApp({ ...SETTINGS, ...NARROW }, { programPath: [] })]
   const worlds = await Promise.all(Array.from({ length: SEEDS }, (_, i) => walk(i % 4 === 3 ? narrow : wide, FIRST_SEED + i * 1_000_000, i % 4 === 3)))
   expect(worlds.flatMap(({ faults }) => faults)).toEqual([])
-  const sums = Object.fromEntries(Object.keys(worlds[0]?.counts ?? {}).map(name => [name, worlds.reduce((sum, { counts }) => sum + counts[name as 'said'], 0)]))
+  const counts = worlds.map(world => ({ ...world.counts, ...world.evictions.counts }))
+  const sums = Object.fromEntries(Object.keys(counts[0] ?? {}).map(name => [name, counts.reduce((sum, of) => sum + of[name as 'said'], 0)]))
   process.stdout.write(`model: ${JSON.stringify({ seeds: SEEDS, steps: STEPS, ...sums })}\n`)
   // A walk in which nothing happens proves nothing.
   expect(Math.min(...['said', 'heard', 'errors', 'resumes', 'joins', 'refused'].map(name => sums[name] ?? 0))).toBeGreaterThan(SEEDS * STEPS / 200)
+  expect(Math.min(...['kicked', 'closed', 'evicted', 'keptOut', 'nobodyThere'].map(name => sums[name] ?? 0))).toBeGreaterThan(SEEDS * STEPS / 5000 - 1)
 }, 90_000 + SEEDS * STEPS * 10)

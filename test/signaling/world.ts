@@ -3,65 +3,20 @@
  * It knows nothing of how the server does it. What must hold at any time is looked at when it happens (`faults`); what must
  * hold when nothing is under way any more is looked at then (`unsettled`).
  */
-import type { PeerView, RoomKind, ServerFrame } from '../../src/protocol/frames.ts'
+import type { PeerView, ServerFrame } from '../../src/protocol/frames.ts'
 import type { Cable } from '../kit/cable.ts'
 import { ResumingPeer, type Over } from '../kit/resuming-peer.ts'
-
-/** A name that a peer can have in a room. */
-export type Seat = {
-  readonly room: string
-  readonly kind: RoomKind
-  readonly name: string
-  readonly role: string | null
-  readonly cable: Cable
-  readonly tokens: { readonly plain: string, readonly takeover: string }
-  visit: Visit | null
-}
-
-/** One peer from its joining to its end: one session of the server. */
-export type Visit = {
-  /** Grows with each visit. */
-  readonly number: number
-  readonly seat: Seat
-  readonly peer: ResumingPeer
-  /** Does its token let it take the place of who is there? */
-  readonly takesOver: boolean
-  /** Has something been done to its network, so that the server may think it lost? */
-  isTroubled: boolean
-  /** It has left, vanished, or another may have come in its place. */
-  isDoomed: boolean
-  metadata: unknown
-  /** How it first saw each of the others: must remain. */
-  readonly politeness: Map<Visit, boolean>
-  /** Who was there when it came. */
-  first: ReadonlySet<string> | null
-  /** When the server was last known to keep this session. */
-  aliveAt: number
-  readonly said: Saying[]
-  /** The last that it heard of each other. */
-  readonly lastHeard: Map<string, number>
-}
-
-export type Saying = {
-  /** Grows with each saying. */
-  readonly id: number
-  readonly from: Visit
-  readonly to: string
-  readonly cid: number
-  isAccepted: boolean
-  readonly errors: string[]
-  readonly heardBy: Visit[]
-  /** Who was there, and may hear it, when it was said: who stays hears it. */
-  readonly witnesses: Visit[]
-}
+import { Evictions, type Desk } from './evictions.ts'
+import { maySee, type Saying, type Seat, type Visit } from './visits.ts'
 
 type Data = { id: number, room: string, from: string, to: string }
 
-export type WorldNeeds = { url: (cable: Cable) => string, comeBackAfterMs: () => number, graceMs: number, /** May the server end a session because of what is not acknowledged? */ mayEndSessions: boolean }
+export type WorldNeeds = { desk: Desk, url: (cable: Cable) => string, comeBackAfterMs: () => number, graceMs: number, /** May the server end a session because of what is not acknowledged? */ mayEndSessions: boolean }
 
 export class World {
   readonly faults: string[] = []
   readonly seats: readonly Seat[]
+  readonly evictions: Evictions
   readonly counts = { said: 0, heard: 0, errors: 0, resumes: 0, joins: 0, refused: 0, unknown: 0, frames: 0 }
   readonly #needs: WorldNeeds
   readonly #sayings = new Map<number, Saying>()
@@ -74,25 +29,34 @@ export class World {
   constructor (seats: readonly Seat[], needs: WorldNeeds) {
     this.seats = seats
     this.#needs = needs
+    this.evictions = new Evictions({
+      ...{ desk: needs.desk, visits: this.#visits, nextId: () => this.#nextId },
+      nameOf: visit => this.#nameOf(visit),
+      fault: text => this.faults.push(text),
+      join: (seat, mustComeIn) => this.join(seat, false, mustComeIn),
+    })
   }
 
-  maySee (a: Seat, b: Seat): boolean {
-    return a !== b && a.room === b.room && (a.kind !== 'topic' || a.role !== b.role)
-  }
-
-  join (seat: Seat, takeover: boolean): void {
+  join (seat: Seat, takeover: boolean, mustComeIn = false): void {
     const incumbent = seat.visit
     const isFirm = incumbent !== null && incumbent.peer.isIn && !incumbent.isTroubled && !incumbent.isDoomed
+    const token = takeover ? seat.tokens.takeover : seat.tokens.plain
+    const attempt = { attempts: 0, attemptedAt: 0 }
     const peer: ResumingPeer = new ResumingPeer({
-      url: () => this.#needs.url(seat.cable),
-      token: takeover ? seat.tokens.takeover : seat.tokens.plain,
+      url: () => {
+        attempt.attempts++
+        attempt.attemptedAt = performance.now()
+        return this.#needs.url(seat.cable)
+      },
+      token: token.text,
       comeBackAfterMs: this.#needs.comeBackAfterMs,
       repeatsAll: this.#nextVisit % 2 === 0,
       onFrame: frame => this.#onFrame(visit, frame, incumbent, isFirm && !takeover),
       onOver: over => this.#onOver(visit, over),
     })
-    const visit: Visit = { number: this.#nextVisit++, seat, peer, takesOver: takeover, isTroubled: seat.cable.isThrottled, isDoomed: false, metadata: {}, politeness: new Map(), first: null, aliveAt: performance.now(), said: [], lastHeard: new Map() }
+    const visit: Visit = { number: this.#nextVisit++, seat, peer, token, attempt, mustComeIn, isTroubled: seat.cable.isThrottled, isDoomed: false, ended: null, bye: '', metadata: {}, politeness: new Map(), first: null, aliveAt: performance.now(), said: [], lastHeard: new Map(), kicksSeen: new Map() }
     this.#visits.add(visit)
+    this.evictions.onJoin(visit)
     this.counts.joins++
     if (incumbent !== null && !(isFirm && !takeover)) incumbent.isDoomed = true
   }
@@ -116,9 +80,9 @@ export class World {
   say (visit: Visit, to: string, filling: string): void {
     const id = this.#nextId++
     const { seat, peer } = visit
-    const witnesses = this.seats.flatMap(({ visit: other }) => (other !== null && this.maySee(seat, other.seat) && (to === '*' || to === other.seat.name) && other.peer.welcome !== null && other.peer.over === null && !other.isDoomed ? [other] : []))
+    const witnesses = this.seats.flatMap(({ visit: other }) => (other !== null && maySee(seat, other.seat) && (to === '*' || to === other.seat.name) && other.peer.welcome !== null && other.peer.over === null && !other.isDoomed ? [other] : []))
     const data: Data & { filling: string } = { id, room: seat.room, from: seat.name, to, filling }
-    const saying: Saying = { id, from: visit, to, cid: peer.signal(to, data), isAccepted: false, errors: [], heardBy: [], witnesses }
+    const saying: Saying = { id, from: visit, to, cid: peer.signal(to, data), isAccepted: false, errors: [], undeliveredBefore: Infinity, heardBy: [], witnesses }
     this.#sayings.set(id, saying)
     visit.said.push(saying)
     this.counts.said++
@@ -144,6 +108,7 @@ export class World {
       else if (visit.seat.visit !== visit) wrong.push(`${this.#nameOf(visit)} is in, though ${visit.seat.visit === null ? 'nobody' : 'another'} has its seat`)
       else if (peer.lastCid >= 0 && (peer.delivered ?? -1) < peer.lastCid) wrong.push(`${this.#nameOf(visit)} was told delivered ${peer.delivered} of ${peer.lastCid}`)
     }
+    wrong.push(...this.evictions.unsettled())
     if (wrong.length > 0) return wrong
     return [...this.#lost(), ...this.#views()]
   }
@@ -153,6 +118,7 @@ export class World {
     // What somebody said who is gone since may come a little later: nobody was left to be told that it had arrived.
     for (const id of this.#sayings.keys()) if (id < this.#settledId) this.#sayings.delete(id)
     this.#settledId = this.#nextId
+    this.evictions.forget(this.#nextVisit)
     for (const visit of this.#visits) {
       visit.said.length = 0
       visit.isTroubled = visit.isDoomed = false
@@ -180,7 +146,7 @@ export class World {
   #views (): string[] {
     const here = this.seats.flatMap(({ visit }) => (visit === null ? [] : [visit]))
     return here.flatMap(visit => {
-      const others = here.filter(other => this.maySee(visit.seat, other.seat))
+      const others = here.filter(other => maySee(visit.seat, other.seat))
       const seen = [...visit.peer.view.values()].map(({ id, role, metadata }) => JSON.stringify([id, role, metadata])).sort()
       const there = others.map(({ seat, metadata }) => JSON.stringify([seat.name, seat.role, metadata])).sort()
       if (seen.join() !== there.join()) return [`${this.#nameOf(visit)} sees ${seen.join()} where ${there.join()} are`]
@@ -206,6 +172,7 @@ export class World {
   #onFrame (visit: Visit, frame: ServerFrame, incumbent: Visit | null, mustBeRefused: boolean): void {
     visit.aliveAt = performance.now()
     this.counts.frames++
+    this.evictions.onFrame(visit, frame)
     if (frame.type === 'welcome') this.#onWelcome(visit, incumbent, mustBeRefused)
     else if (frame.type === 'signal') this.#hear(visit, frame.from, frame.data as Data)
     else if (frame.type === 'accepted') this.#onAccepted(visit, frame.ref)
@@ -217,7 +184,7 @@ export class World {
   }
 
   #mayName (seat: Seat, id: string): boolean {
-    return this.seats.some(other => other.name === id && this.maySee(seat, other))
+    return this.seats.some(other => other.name === id && maySee(seat, other))
   }
 
   #onWelcome (visit: Visit, incumbent: Visit | null, mustBeRefused: boolean): void {
@@ -239,7 +206,7 @@ export class World {
   }
 
   #isRivalOnTheWay (seat: Seat): boolean {
-    return [...this.#visits].some(({ seat: at, takesOver, peer: { welcome, over } }) => at === seat && takesOver && welcome === null && over === null)
+    return [...this.#visits].some(({ seat: at, token, peer: { welcome, over } }) => at === seat && token.takesOver && welcome === null && over === null)
   }
 
   #hear (visit: Visit, from: string, data: Data): void {
@@ -249,9 +216,11 @@ export class World {
     if (saying === undefined) return this.#fault(visit, `hears ${JSON.stringify(data).slice(0, 100)}, which is long settled`)
     const text = this.#describe(saying)
     if (data.room !== seat.room || data.from !== from || (data.to !== '*' && data.to !== seat.name)) this.#fault(visit, `hears what is not for it: ${text}`)
-    if (!this.maySee(saying.from.seat, seat)) this.#fault(visit, `hears what it may not: ${text}`)
+    if (!maySee(saying.from.seat, seat)) this.#fault(visit, `hears what it may not: ${text}`)
     if (saying.heardBy.some(hearer => hearer.seat === seat)) this.#fault(visit, `hears twice: ${text}`)
     if (saying.errors.some(code => code !== 'signal-undelivered')) this.#fault(visit, `hears what came back as ${saying.errors.join()}: ${text}`)
+    if (visit.number >= saying.undeliveredBefore) this.#fault(visit, `hears what came back before it came: ${text}`)
+    for (const { ended } of [visit, saying.from]) if (ended !== null && data.id >= ended.id) this.#fault(visit, `hears what was said after an administrator had ended one of their sessions: ${text}`)
     saying.heardBy.push(visit)
     const last = visit.lastHeard.get(from) ?? -1
     if (last > data.id) this.#fault(visit, `hears ${text} after #${last}`)
@@ -265,20 +234,21 @@ export class World {
 
   #onError (visit: Visit, ref: number | null, code: string, message: string): void {
     this.counts.errors++
-    const isBye = ['too-slow', 'unacknowledged', 'server-full', 'heartbeat-lost', 'replaced', 'draining'].includes(code)
+    const isBye = ['too-slow', 'unacknowledged', 'server-full', 'heartbeat-lost', 'replaced', 'draining', 'kicked', 'room-closed'].includes(code)
     if (ref === null) return isBye ? undefined : this.#fault(visit, `is told ${code} (${message})`)
     const saying = visit.said.find(one => one.cid === ref)
     const isOwnKind = code === 'not-permitted' && this.#isOwnKind(visit.seat, saying?.to)
     if (code !== 'peer-unavailable' && code !== 'signal-undelivered' && !isOwnKind) return this.#fault(visit, `is told ${code} (${message}) of ${ref}`)
     if (saying === undefined) return this.#fault(visit, `is told ${code} of ${ref}, which is long settled or no signal`)
     saying.errors.push(code)
+    saying.undeliveredBefore = Math.min(saying.undeliveredBefore, this.#nextVisit)
     if (code !== 'signal-undelivered' && saying.heardBy.length > 0) this.#fault(visit, `is told ${code} of what was heard: ${this.#describe(saying)}`)
     const stayed = saying.witnesses.find(({ peer, isDoomed, isTroubled }) => peer.isIn && !isDoomed && !isTroubled)
     if (saying.to !== '*' && stayed !== undefined && !this.#needs.mayEndSessions) this.#fault(visit, `is told ${code} of ${this.#describe(saying)}, and ${this.#nameOf(stayed)} was there`)
   }
 
   #isOwnKind (seat: Seat, name: string | undefined): boolean {
-    return this.seats.some(other => other.room === seat.room && other.name === name && !this.maySee(seat, other))
+    return this.seats.some(other => other.room === seat.room && other.name === name && !maySee(seat, other))
   }
 
   #onDelivered (visit: Visit, cid: number): void {
@@ -294,9 +264,10 @@ export class World {
   #onOver (visit: Visit, over: Over): void {
     const { seat, peer } = visit
     for (const text of peer.faults.splice(0)) this.#fault(visit, text)
+    this.evictions.onOver(visit, over)
     // Of two that came at nearly the same time, the one that the server took last may have been welcomed first.
     if (seat.visit === visit) seat.visit = [...this.#visits].findLast(other => other.seat === seat && other.peer.isIn) ?? null
-    const wasDoomed = visit.isDoomed
+    const wasDoomed = visit.isDoomed || this.evictions.mayHaveHit(visit)
     visit.isDoomed = true
     if (over.why === 'gone') return
     if (over.why === 'closed') {
@@ -308,7 +279,7 @@ export class World {
       this.counts.unknown++
       const awayMs = performance.now() - visit.aliveAt
       if (!wasDoomed && awayMs < this.#needs.graceMs && !this.#needs.mayEndSessions) this.#unlessReplaced(visit, `is unknown ${Math.round(awayMs)} ms after it was last in`)
-    } else if (peer.welcome !== null || !['peer-id-taken', 'room-full'].includes(over.code)) {
+    } else if (peer.welcome !== null || !['peer-id-taken', 'room-full', ...(visit.token.doubts > 0 ? ['token-invalid'] : [])].includes(over.code)) {
       this.#fault(visit, `was refused with ${over.status} ${over.code}`)
     }
   }
