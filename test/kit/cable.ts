@@ -77,7 +77,7 @@ class Lane {
   }
 }
 
-type Connection = { readonly ends: readonly [client: Socket, server: Socket], readonly lanes: Readonly<Record<LaneName, Lane>> }
+type Connection = { readonly ends: readonly [client: Socket, server: Socket], readonly lanes: Readonly<Record<LaneName, Lane>>, /** Both ends are told, once what is before that has gone: it need not be said again. */ isEnding: boolean }
 
 export class Cable {
   /** What clients connect to. */
@@ -102,10 +102,12 @@ export class Cable {
 
   /** rst: both ends are told by a reset (RFC 9293 §3.5.2). fin: both read the end of the stream. */
   cut (how: 'rst' | 'fin'): void {
-    for (const { ends } of this.#connections) {
+    for (const connection of this.#connections) {
+      const { ends, isEnding } = connection
+      connection.isEnding = true
       for (const socket of ends) {
         if (how === 'rst') socket.resetAndDestroy()
-        else socket.destroySoon()
+        else if (!isEnding) socket.destroySoon()
       }
     }
   }
@@ -145,7 +147,7 @@ export class Cable {
     // From an address of its own: one alone has no ports left after ten thousands of connections in a minute.
     const localAddress = `127.1.${this.port >> 8}.${this.port & 255}`
     const server = connect({ port, host: '127.0.0.1', localAddress, noDelay: true, allowHalfOpen: true })
-    const connection: Connection = { ends: [client, server], lanes: { up: new Lane('up', client, server, this), down: new Lane('down', server, client, this) } }
+    const connection: Connection = { ends: [client, server], lanes: { up: new Lane('up', client, server, this), down: new Lane('down', server, client, this) }, isEnding: false }
     this.#connections.add(connection)
     for (const socket of connection.ends) {
       socket.on('error', () => {})
