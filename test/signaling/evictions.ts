@@ -114,7 +114,7 @@ export class Evictions {
       this.#requireCause(visit, kind)
       if (visit.bye !== CODES[kind].bye) this.#needs.fault(`${this.#needs.nameOf(visit)} was closed with ${over.code}, and told '${visit.bye}' before`)
     }
-    if (over.why === 'refused' && visit.mustComeIn && !visit.isTroubled && !visit.isDoomed && over.code === 'peer-id-taken') this.#needs.fault(`${this.#needs.nameOf(visit)} was told that its seat is taken, though who had it was sent away`)
+    if (over.why === 'refused' && visit.mustComeIn && visit.attempt.attempts === 1 && !visit.isTroubled && !visit.isDoomed && over.code === 'peer-id-taken') this.#needs.fault(`${this.#needs.nameOf(visit)} was told that its seat is taken, though who had it was sent away`)
   }
 
   unsettled (): string[] {
