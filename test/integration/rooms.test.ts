@@ -226,7 +226,9 @@ test('a room made ahead: tokens have its kind and capacity, its metadata is in t
   expect(a.welcome['room']).toEqual({ id: 'standup', kind: 'topic', capacity: 3, metadata: { title: 'Standup' } })
   expect(codeOf(await connect(first, { token: await tokenFor(first, 'standup', { peer: 'b', kind: 'mesh' }) }))).toEqual([409, 'room-mode-conflict'])
   expect(codeOf(await connect(first, { token: await tokenFor(first, 'standup', { peer: 'b', role: 'subscriber', capacity: 4 }) }))).toEqual([409, 'room-mode-conflict'])
-  expect(refusal(await at('/v1/rooms/standup', 'PUT', { kind: 'topic', capacity: 4 }))).toEqual([409, 'room-mode-conflict'])
+  const refused = await at('/v1/rooms/standup', 'PUT', { kind: 'mesh', capacity: 4 })
+  expect([...refusal(refused) as unknown[], refused.body['detail']]).toEqual([409, 'room-mode-conflict', 'kind', 'capacity', 'kind is topic while peers are in the room; capacity is 3 while peers are in the room: name what it has, or close it first'])
+  expect(refusal(await at('/v1/rooms/standup', 'PUT', { kind: 'topic', capacity: 4 }))).toEqual([409, 'room-mode-conflict', 'capacity'])
   const changed = await at('/v1/rooms/standup', 'PUT', { kind: 'topic', capacity: 3, metadata: { title: 'Retro' } })
   expect([changed.status, changed.body['metadata']]).toEqual([200, { title: 'Retro' }])
   expect((await joinAs(first, 'standup', 'b', { role: 'subscriber' })).welcome['room']).toMatchObject({ metadata: { title: 'Retro' } })
@@ -237,6 +239,20 @@ test('a room made ahead: tokens have its kind and capacity, its metadata is in t
   expect((await at('/v1/rooms/standup', 'DELETE', undefined, next)).body).toEqual({ peersClosed: expect.any(Number) })
   expect(refusal(await at('/v1/rooms/standup', 'GET', undefined, next))).toEqual([404, 'not-found'])
   expect(refusal(await at('/v1/rooms/standup/tokens', 'POST', { peer: 'a' }, next))).toEqual([201, undefined])
+})
+
+test('a room whose capacity is cut by the quota of its project can be made again as it was, with peers in it', async () => {
+  const room = pathOf(newRoom())
+  const key = await otherProject({ quotas: { roomCapacity: 3 } })
+  const put = async (body: object): Promise<Awaited<ReturnType<typeof call>>> => await call('PUT', room, body, key)
+  expect((await put({ capacity: 12 })).body).toMatchObject({ capacity: 12, peerCount: 0 })
+  const token = String((await call('POST', `${room}/tokens`, { peer: 'a' }, key)).body['token'])
+  expect((await connect(app, { token }) as Peer).welcome['room']).toMatchObject({ capacity: 3 })
+  expect((await put({ capacity: 12, metadata: { n: 1 } })).body).toMatchObject({ capacity: 3, metadata: { n: 1 }, peerCount: 1 })
+  expect((await put({ metadata: { n: 2 } })).body).toMatchObject({ capacity: 3, metadata: { n: 2 } })
+  expect((await put({ capacity: 3 })).status).toBe(200)
+  const refused = await put({ capacity: 2 })
+  expect([...refusal(refused) as unknown[], refused.body['detail']]).toEqual([409, 'room-mode-conflict', 'capacity', 'capacity is 3 while peers are in the room: name what it has, or close it first'])
 })
 
 test('what cannot be a room is refused, field by field', async () => {
