@@ -4,6 +4,7 @@ import { connect } from 'node:net'
 import { expect, test } from 'vitest'
 import { startApp } from '../kit/app.ts'
 import { whenDone } from '../kit/cleanup.ts'
+import { freePorts } from '../kit/files.ts'
 
 const PEERS = 1000
 /** States in /proc/net/tcp (include/net/tcp_states.h of Linux). */
@@ -20,9 +21,10 @@ function states (port: number): Record<string, number> {
   return counts
 }
 
-test(`${PEERS} connections at once all wait for the server; none has to knock again a second later`, async () => {
-  const app = await startApp({}, { programPath: [] })
-  const port = Number(new URL(app.url()).port)
+test.each(['HTTP', 'gRPC'])(`${PEERS} connections at once over %s all wait for the server; none has to knock again a second later`, async door => {
+  const [grpcPort = 0] = await freePorts(1)
+  const app = await startApp({ TURNPIKE_GRPC_PORT: String(grpcPort) }, { programPath: [] })
+  const port = door === 'gRPC' ? grpcPort : Number(new URL(app.url()).port)
   // All within one turn of the event loop: the server, which is in this process, has taken none of them yet.
   for (let i = 0; i < PEERS; i++) {
     const socket = connect(port, '127.0.0.1').on('error', () => {})
