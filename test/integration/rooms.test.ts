@@ -1,5 +1,8 @@
 /** Rooms from outside: what the application's own server sees of them and does to them, over real sockets. */
+import { execFile } from 'node:child_process'
+import { readFileSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
+import { promisify } from 'node:util'
 import { beforeAll, expect, test } from 'vitest'
 import { startApp, type TestApp } from '../kit/app.ts'
 import { cleanUpAfterFile } from '../kit/cleanup.ts'
@@ -253,6 +256,23 @@ test('a room whose capacity is cut by the quota of its project can be made again
   expect((await put({ capacity: 3 })).status).toBe(200)
   const refused = await put({ capacity: 2 })
   expect([...refusal(refused) as unknown[], refused.body['detail']]).toEqual([409, 'room-mode-conflict', 'capacity', 'capacity is 3 while peers are in the room: name what it has, or close it first'])
+})
+
+test('the exchange that docs/rooms.md shows goes as it stands there', async () => {
+  const page = readFileSync('docs/rooms.md', 'utf8')
+  const [make, invite, look] = [...page.matchAll(/```sh\n(curl [^]*?)```\n\n```json\n([^]*?)```/g)].map(([, command = '', answer = '']) => {
+    const typed = command.replace('http://localhost:8080', app.url())
+    const said = async (): Promise<object> => JSON.parse((await promisify(execFile)('bash', ['-c', typed], { env: { PATH: process.env['PATH'], TURNPIKE_API_KEY: app.apiKey } })).stdout) as object
+    return { said, answer: JSON.parse(answer) as object }
+  })
+  if (make === undefined || invite === undefined || look === undefined) throw new Error('docs/rooms.md shows no three commands with their answers')
+  expect(await make.said()).toEqual(make.answer)
+  const invited = await invite.said() as { token: string, tokenId: string }
+  expect(invited).toEqual({ ...invite.answer, token: expect.stringMatching(/^eyJhbGciOiJIUzI1NiIs/), tokenId: expect.stringMatching(/^[\w-]{12}$/), url: `${app.url().replace('http', 'ws')}/v1/signal`, expiresAt: expect.any(Number) })
+  const alice = await connect(app, { token: invited.token }) as Peer
+  const { peers: [shown = {}] = [], ...room } = look.answer as { peers?: object[] }
+  const there = { ...shown, session: alice.welcome['session'], since: expect.any(Number), roundTripMs: expect.toBeOneOf([null, expect.any(Number)]) }
+  expect(await look.said()).toEqual({ ...room, since: expect.any(Number), peers: [there] })
 })
 
 test('what cannot be a room is refused, field by field', async () => {
