@@ -50,8 +50,11 @@ function findNode () {
   fail(69, `There is no Node.js ${WANTED_MAJOR} for ${process.platform} on ${process.arch} to bring: install it (https://nodejs.org). This is ${process.versions.node}.`)
 }
 
+/** Becomes it, so that whoever ends this process ends Turnpike, kill -9 too. Before Node.js 22.15, which cannot, it stays as its parent. */
 function run (node, args) {
-  const child = spawn(node, args, { stdio: 'inherit', env: { ...process.env, [RERUN_AFTER_INSTALL]: undefined } })
+  const { [RERUN_AFTER_INSTALL]: _, ...env } = process.env
+  if (process.execve !== undefined) process.execve(node, [node, ...args], env)
+  const child = spawn(node, args, { stdio: 'inherit', env })
   // A terminal sends SIGINT to the whole group already; a supervisor sends SIGTERM to this process alone.
   for (const signal of ['SIGTERM', 'SIGHUP', 'SIGINT']) process.on(signal, () => child.kill(signal))
   child.on('error', error => fail(70, `Node.js could not be started: ${error.message}`))

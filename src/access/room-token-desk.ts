@@ -1,5 +1,5 @@
 /** Issues, checks and revokes room tokens, and keeps what they are signed with. */
-import { randomBytes } from 'node:crypto'
+import { createSecretKey, randomBytes } from 'node:crypto'
 import type { Config } from '../config/schema.ts'
 import type { Metrics } from '../metrics/metrics.ts'
 import { TurnpikeError } from '../protocol/errors.ts'
@@ -105,12 +105,12 @@ class SigningKeys {
   constructor (store: Store, nowSeconds: () => number) {
     this.#store = store
     this.#nowSeconds = nowSeconds
-    this.#keys = signingKeys(store)
+    this.#keys = keysOf(store)
     if (this.#keys.length === 0) this.rotate()
   }
 
   read (): void {
-    this.#keys = signingKeys(this.#store)
+    this.#keys = keysOf(this.#store)
   }
 
   newest (): SigningKey {
@@ -129,7 +129,12 @@ class SigningKeys {
       addSigningKey(this.#store, key, this.#nowSeconds())
       forgetOldSigningKeys(this.#store)
     })
-    this.#keys = signingKeys(this.#store)
+    this.#keys = keysOf(this.#store)
     return { keyId: key.id }
   }
+}
+
+/** As keys and not as text: each use of a text would try first whether it is a public key, which costs more than the HMAC. */
+function keysOf (store: Store): SigningKey[] {
+  return signingKeys(store).map(({ id, secret }) => ({ id, secret: createSecretKey(secret, 'utf8') }))
 }

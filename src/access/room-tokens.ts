@@ -1,5 +1,6 @@
 /** Room tokens: JWTs (RFC 7519), HS256 and nothing else, that let one peer join one room. */
 import jwt from 'jsonwebtoken'
+import type { KeyObject } from 'node:crypto'
 import { isTurnpikeError, TurnpikeError } from '../protocol/errors.ts'
 import { EVERYONE, isValidId, ROOM_KINDS, type Metadata, type RoomKind } from '../protocol/frames.ts'
 
@@ -31,7 +32,7 @@ export type Grant = {
   /** When it can no longer be used for joining, unix seconds. A peer that has joined stays. */
   expiresAtSeconds: number
 }
-export type SigningKey = { id: string, secret: string }
+export type SigningKey = { id: string, secret: KeyObject }
 type Claims = { project: string, room: string, peer: string, role: string | null, metadata: Metadata, kind: RoomKind, capacity: number, takeover: boolean, permissions: Grant['permissions'], key: string | null }
 
 /** Signs with the key; its id goes into the header so that another key can follow. */

@@ -1,6 +1,7 @@
 /** The door of gRPC: turnpike.v1.Signaling (protocol/signaling.proto) on a port of its own, where one is set. */
 import type * as library from '@grpc/grpc-js'
 import type { Server, ServerCredentials, ServerOptions } from '@grpc/grpc-js'
+import { createServer, type Server as Listener } from 'node:net'
 import type { Config } from '../config/schema.ts'
 import type { Part } from '../lifecycle.ts'
 import { TurnpikeError } from '../protocol/errors.ts'
@@ -17,29 +18,34 @@ export type GrpcDoor = Part & {
 }
 
 const IDLE_MS = 60_000
+/** As many as over HTTP may wait to be taken; grpc-js would ask for the 511 that Node.js does, so the port is listened on here, and what comes is handed to it. */
+const BACKLOG = 4096
 const KEEPALIVE = { 'grpc.keepalive_time_ms': 30_000, 'grpc.keepalive_timeout_ms': 20_000 }
 
 export function createGrpc (needs: GrpcNeeds): GrpcDoor {
   const { host, port } = needs.config.grpc
-  const address = port === 0 ? null : `${host.includes(':') ? `[${host}]` : host}:${port}`
-  let server: Server | null = null
+  const address = `${host.includes(':') ? `[${host}]` : host}:${port}`
+  let running: { server: Server, listener: Listener } | null = null
   return {
     name: 'grpc',
     firewall: () => (port === 0 || isLoopback(host) ? [] : [{ protocol: 'tcp', ports: String(port), what: 'signaling over gRPC' }]),
     start: async () => {
-      if (address === null) return
+      if (port === 0) return
       // Only here: it takes memory and time that nobody is to spend on a port that is off.
       const library = await import('@grpc/grpc-js')
-      server = build(needs, library)
-      await listen(server, address, credentialsOf(needs, library))
+      const server = build(needs, library)
+      const { injectConnection } = server.createConnectionInjector(credentialsOf(needs, library))
+      running = { server, listener: createServer({ noDelay: true }, injectConnection) }
+      await listen(running.listener, host, port)
       needs.log.info({ address, tls: needs.config.tls.cert !== undefined }, 'gRPC signaling listens')
     },
     stop: async deadlineMs => {
-      if (server === null) return
-      const stopping = server
-      server = null
-      const forced = setTimeout(() => stopping.forceShutdown(), deadlineMs / 2)
-      await new Promise<void>(resolve => stopping.tryShutdown(() => resolve()))
+      if (running === null) return
+      const { server, listener } = running
+      running = null
+      listener.close()
+      const forced = setTimeout(() => server.forceShutdown(), deadlineMs / 2)
+      await new Promise<void>(resolve => server.tryShutdown(() => resolve()))
       clearTimeout(forced)
     },
   }
@@ -69,11 +75,14 @@ function credentialsOf ({ config, log }: GrpcNeeds, { ServerCredentials, experim
   return experimental.createCertificateProviderServerCredentials(new CertificateFiles({ cert, key, checkSeconds }, log), null, false)
 }
 
-async function listen (server: Server, address: string, credentials: ServerCredentials): Promise<void> {
-  await new Promise<void>((resolve, reject) => server.bindAsync(address, credentials, error => {
-    if (error === null) resolve()
-    else reject(new TurnpikeError('address-in-use', `${address} cannot be listened on; it is set by TURNPIKE_GRPC_PORT`, { cause: error }))
-  }))
+async function listen (listener: Listener, host: string, port: number): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    const failed = (error: NodeJS.ErrnoException): void => reject(new TurnpikeError('address-in-use', `${host}:${port} cannot be listened on (${error.code}); it is set by TURNPIKE_GRPC_PORT`, { cause: error }))
+    listener.once('error', failed).listen({ host, port, backlog: BACKLOG }, () => {
+      listener.off('error', failed)
+      resolve()
+    })
+  })
 }
 
 function isLoopback (host: string): boolean {

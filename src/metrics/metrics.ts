@@ -30,7 +30,7 @@ export const METRICS = {
   turnpike_signaling_waiting_bytes: { type: 'gauge', labels: [], help: 'What waits to be delivered or acknowledged, of all peers together.', since: '0.4.0' },
   turnpike_signaling_round_trip_seconds: { type: 'histogram', labels: [], help: 'From a ping of the server to the answer of a peer.', since: '0.4.0', buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10] },
   turnpike_signaling_errors_total: { type: 'counter', labels: ['code'], help: 'Error frames sent and joins refused, by error code.', since: '0.1.0' },
-  turnpike_signaling_closes_total: { type: 'counter', labels: ['code'], help: 'Sockets closed, by WebSocket close code.', since: '0.1.0' },
+  turnpike_signaling_closes_total: { type: 'counter', labels: ['code'], help: 'Sockets closed, by WebSocket close code: one of RFC 6455 or of docs/signaling.md, or other.', since: '0.1.0' },
   turnpike_credentials_refused_total: { type: 'counter', labels: ['project', 'reason'], help: 'TURN credentials refused, by error code.', since: '0.3.0' },
   turnpike_secret_rotations_total: { type: 'counter', labels: [], help: 'Rotations of the TURN secret that were finished.', since: '0.3.0' },
   turnpike_quota_used_ratio: { type: 'gauge', labels: ['project', 'quota'], help: 'Share of a byte quota that is used in its period; 1 is all of it. Quota: bytesPerDay, bytesPerMonth.', since: '0.3.0' },

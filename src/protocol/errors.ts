@@ -92,7 +92,7 @@ export const ERRORS = {
   'peer-mismatch': { status: 403, retry: 'never', title: 'The token is for another peer', cure: 'Join as the peer that the token names.' },
   'origin-not-allowed': { status: 403, retry: 'never', title: 'This web origin may not connect', cure: 'Add it to the origins of the project, or, for signaling, to TURNPIKE_HTTP_ALLOWED_ORIGINS; detail says to which.' },
   'peer-id-taken': { status: 409, retry: 'backoff', title: 'A peer with this id is in the room', cure: 'Use another peer id, or a token with takeover.' },
-  'room-mode-conflict': { status: 409, retry: 'never', title: 'The room exists with another kind or capacity', cure: 'Ask for tokens of one room with the same kind and capacity.' },
+  'room-mode-conflict': { status: 409, retry: 'never', title: 'The room exists with another kind or capacity', cure: 'Name the kind and the capacity that the room has (see detail), or another room.' },
   'room-full': { status: 503, retry: 'backoff', title: 'The room is full', cure: 'Wait until somebody leaves, or raise the capacity.' },
   'too-many-sockets': { status: 429, retry: 'backoff', title: 'Too many sockets from this address', cure: 'Close some, or raise TURNPIKE_SIGNALING_SOCKETS_PER_ADDRESS.' },
   'too-many-watchers': { status: 429, retry: 'backoff', title: 'Too many watch topics of the project', cure: 'End some, or raise TURNPIKE_SIGNALING_WATCHERS_PER_PROJECT.' },

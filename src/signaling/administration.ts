@@ -74,12 +74,11 @@ export class Administration {
   make (project: string, id: string, { kind = 'mesh', capacity, metadata = {} }: { kind?: RoomKind | undefined, capacity?: number | undefined, metadata?: Metadata | undefined }, write: Write): { room: RoomReport, isNew: boolean } {
     const { rooms, limits, capacities, store } = this.#needs
     requireFields(id, kind, capacity)
-    const { metadataBytes, roomsPerProject } = limits.of(project)
+    const { metadataBytes, roomsPerProject, roomCapacity } = limits.of(project)
     requireMetadata(metadata, metadataBytes)
     const fallback = { mesh: capacities.roomCapacity, topic: capacities.topicCapacity, pair: PAIR_CAPACITY }[kind]
     const properties = { kind, capacity: capacity ?? fallback, metadata }
-    const live = rooms.find(project, id)
-    if (live !== undefined && (live.kind !== kind || live.capacity !== properties.capacity)) throw new TurnpikeError('room-mode-conflict', `the room has peers in it, and is ${live.kind} for ${live.capacity}`)
+    requireSame(rooms.find(project, id), properties, roomCapacity)
     const prepared = [...rooms.preparedOf(project)]
     const isNew = !prepared.includes(id)
     if (isNew && prepared.length >= roomsPerProject) throw new TurnpikeError('too-many-rooms', `this project may have ${roomsPerProject} rooms`)
@@ -152,6 +151,16 @@ export class Administration {
     if (report === null) throw new TurnpikeError('not-found', 'nobody is in a room of this id, and none was made ahead')
     return report
   }
+}
+
+/** With peers in it a room stays as it is; a capacity that the project's quota cuts to the one it has is no other. */
+function requireSame (live: Pick<RoomProperties, 'kind' | 'capacity'> | undefined, { kind, capacity }: RoomProperties, most: number): void {
+  if (live === undefined) return
+  const wrong: FieldError[] = [
+    ...(live.kind === kind ? [] : [{ field: 'kind', message: `is ${live.kind} while peers are in the room` }]),
+    ...(Math.min(live.capacity, most) === Math.min(capacity, most) ? [] : [{ field: 'capacity', message: `is ${live.capacity} while peers are in the room` }]),
+  ]
+  if (wrong.length > 0) throw new TurnpikeError('room-mode-conflict', `${wrong.map(({ field, message }) => `${field} ${message}`).join('; ')}: name what it has, or close it first`, { fields: wrong })
 }
 
 function reportOf (session: Session): PeerReport {

@@ -4,11 +4,12 @@ import type { Config } from '../config/schema.ts'
 import type { Log } from '../lifecycle.ts'
 import type { Metrics } from '../metrics/metrics.ts'
 import { closeCodeOf, errorEntry, isTurnpikeError, TurnpikeError, type ErrorCode } from '../protocol/errors.ts'
-import type { IceServer, LeaveReason } from '../protocol/frames.ts'
+import type { IceServer } from '../protocol/frames.ts'
 import type { Store } from '../store/store.ts'
 import { Administration, type AdministrationNeeds } from './administration.ts'
 import { Attachment, type AttachmentNeeds, type SocketEvents } from './attachment.ts'
 import { Carrier } from './carrier.ts'
+import { closeLabel, isFinal, leaveReasonOf } from './close-codes.ts'
 import type { Requests } from './dialect.ts'
 import { readEnvelope, type Envelope } from './envelope.ts'
 import { handleFrame, rateLimited, refOf } from './handlers.ts'
@@ -41,11 +42,6 @@ export type HubNeeds = {
 const LOOK_MS = 1000
 /** While a server drains, so many sockets are closed in a millisecond at most: their clients all come back at once. */
 const CLOSES_PER_MS = 1
-/** A close that says that the peer leaves for good; 1005 is one without a code. */
-const LEAVING: ReadonlySet<number> = new Set([1000, 1005])
-/** The client did what it must not do again: it does not come back. */
-const REFUSED: ReadonlySet<number> = new Set([1007, 1009])
-const REASONS: Readonly<Record<number, LeaveReason>> = { 1000: 'left', 1005: 'left', 4001: 'replaced', 4003: 'kicked', 4004: 'closed' }
 
 export class Hub {
   readonly sessions = new Map<string, Session>()
@@ -235,7 +231,7 @@ export class Hub {
     // The socket itself refuses such a frame, before it has read it.
     if (code === closeCodeOf('frame-too-large')) this.countError('frame-too-large')
     this.#countClose(code)
-    session.detach(code, LEAVING.has(code) || REFUSED.has(code) || this.#needs.limits.graceSeconds === 0)
+    session.detach(code, isFinal(code) || this.#needs.limits.graceSeconds === 0)
   }
 
   readonly #ended = (session: Session, code: number): void => {
@@ -244,7 +240,7 @@ export class Hub {
     this.tending.forget(session)
     if (session.detachedAtMs === null) this.#countSocket(session, -1)
     this.carrier.returnMail(session.room?.mailbox.takeFrom(session) ?? [])
-    this.rooms.leave(session, REASONS[code] ?? 'lost')
+    this.rooms.leave(session, leaveReasonOf(code))
     this.#needs.log.debug({ session: session.id, project: session.project, peer: session.info.id, code }, 'a peer left')
   }
 
@@ -254,7 +250,7 @@ export class Hub {
   }
 
   #countClose (code: number): void {
-    this.#needs.metrics.add('turnpike_signaling_closes_total', { code: String(code) })
+    this.#needs.metrics.add('turnpike_signaling_closes_total', { code: closeLabel(code) })
   }
 
   #countSocket (session: Session, amount: 1 | -1): void {

@@ -101,7 +101,7 @@ export class Topics {
     this.#leases.forgetProject(project)
   }
 
-  /** Tells what is there, or what has changed since `lastId`, and then every change, until what it returns is called. Throws too-many-watchers. */
+  /** Tells what is there, or what has changed since `lastId`, and then every change, until what it returns is called, once or more often. Throws too-many-watchers. */
   watch (listing: Listing, lastId: string | undefined, watcher: Watcher): () => void {
     this.#requireTopic(listing)
     const most = this.#needs.limits.of(listing.project).watchersPerProject
@@ -111,7 +111,10 @@ export class Topics {
     this.#feeds.set(name, feed)
     this.#watchersOf.add(listing.project, 1)
     const end = feed.watch(watcher, lastId, () => ({ entries: this.list(listing) }))
+    let isOver = false
     return () => {
+      if (isOver) return
+      isOver = true
       end()
       this.#watchersOf.add(listing.project, -1)
     }

@@ -1,5 +1,8 @@
 /** Rooms from outside: what the application's own server sees of them and does to them, over real sockets. */
+import { execFile } from 'node:child_process'
+import { readFileSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
+import { promisify } from 'node:util'
 import { beforeAll, expect, test } from 'vitest'
 import { startApp, type TestApp } from '../kit/app.ts'
 import { cleanUpAfterFile } from '../kit/cleanup.ts'
@@ -226,7 +229,9 @@ test('a room made ahead: tokens have its kind and capacity, its metadata is in t
   expect(a.welcome['room']).toEqual({ id: 'standup', kind: 'topic', capacity: 3, metadata: { title: 'Standup' } })
   expect(codeOf(await connect(first, { token: await tokenFor(first, 'standup', { peer: 'b', kind: 'mesh' }) }))).toEqual([409, 'room-mode-conflict'])
   expect(codeOf(await connect(first, { token: await tokenFor(first, 'standup', { peer: 'b', role: 'subscriber', capacity: 4 }) }))).toEqual([409, 'room-mode-conflict'])
-  expect(refusal(await at('/v1/rooms/standup', 'PUT', { kind: 'topic', capacity: 4 }))).toEqual([409, 'room-mode-conflict'])
+  const refused = await at('/v1/rooms/standup', 'PUT', { kind: 'mesh', capacity: 4 })
+  expect([...refusal(refused) as unknown[], refused.body['detail']]).toEqual([409, 'room-mode-conflict', 'kind', 'capacity', 'kind is topic while peers are in the room; capacity is 3 while peers are in the room: name what it has, or close it first'])
+  expect(refusal(await at('/v1/rooms/standup', 'PUT', { kind: 'topic', capacity: 4 }))).toEqual([409, 'room-mode-conflict', 'capacity'])
   const changed = await at('/v1/rooms/standup', 'PUT', { kind: 'topic', capacity: 3, metadata: { title: 'Retro' } })
   expect([changed.status, changed.body['metadata']]).toEqual([200, { title: 'Retro' }])
   expect((await joinAs(first, 'standup', 'b', { role: 'subscriber' })).welcome['room']).toMatchObject({ metadata: { title: 'Retro' } })
@@ -237,6 +242,37 @@ test('a room made ahead: tokens have its kind and capacity, its metadata is in t
   expect((await at('/v1/rooms/standup', 'DELETE', undefined, next)).body).toEqual({ peersClosed: expect.any(Number) })
   expect(refusal(await at('/v1/rooms/standup', 'GET', undefined, next))).toEqual([404, 'not-found'])
   expect(refusal(await at('/v1/rooms/standup/tokens', 'POST', { peer: 'a' }, next))).toEqual([201, undefined])
+})
+
+test('a room whose capacity is cut by the quota of its project can be made again as it was, with peers in it', async () => {
+  const room = pathOf(newRoom())
+  const key = await otherProject({ quotas: { roomCapacity: 3 } })
+  const put = async (body: object): Promise<Awaited<ReturnType<typeof call>>> => await call('PUT', room, body, key)
+  expect((await put({ capacity: 12 })).body).toMatchObject({ capacity: 12, peerCount: 0 })
+  const token = String((await call('POST', `${room}/tokens`, { peer: 'a' }, key)).body['token'])
+  expect((await connect(app, { token }) as Peer).welcome['room']).toMatchObject({ capacity: 3 })
+  expect((await put({ capacity: 12, metadata: { n: 1 } })).body).toMatchObject({ capacity: 3, metadata: { n: 1 }, peerCount: 1 })
+  expect((await put({ metadata: { n: 2 } })).body).toMatchObject({ capacity: 3, metadata: { n: 2 } })
+  expect((await put({ capacity: 3 })).status).toBe(200)
+  const refused = await put({ capacity: 2 })
+  expect([...refusal(refused) as unknown[], refused.body['detail']]).toEqual([409, 'room-mode-conflict', 'capacity', 'capacity is 3 while peers are in the room: name what it has, or close it first'])
+})
+
+test('the exchange that docs/rooms.md shows goes as it stands there', async () => {
+  const page = readFileSync('docs/rooms.md', 'utf8')
+  const [make, invite, look] = [...page.matchAll(/```sh\n(curl [^]*?)```\n\n```json\n([^]*?)```/g)].map(([, command = '', answer = '']) => {
+    const typed = command.replace('http://localhost:8080', app.url())
+    const said = async (): Promise<object> => JSON.parse((await promisify(execFile)('bash', ['-c', typed], { env: { PATH: process.env['PATH'], TURNPIKE_API_KEY: app.apiKey } })).stdout) as object
+    return { said, answer: JSON.parse(answer) as object }
+  })
+  if (make === undefined || invite === undefined || look === undefined) throw new Error('docs/rooms.md shows no three commands with their answers')
+  expect(await make.said()).toEqual(make.answer)
+  const invited = await invite.said() as { token: string, tokenId: string }
+  expect(invited).toEqual({ ...invite.answer, token: expect.stringMatching(/^eyJhbGciOiJIUzI1NiIs/), tokenId: expect.stringMatching(/^[\w-]{12}$/), url: `${app.url().replace('http', 'ws')}/v1/signal`, expiresAt: expect.any(Number) })
+  const alice = await connect(app, { token: invited.token }) as Peer
+  const { peers: [shown = {}] = [], ...room } = look.answer as { peers?: object[] }
+  const there = { ...shown, session: alice.welcome['session'], since: expect.any(Number), roundTripMs: expect.toBeOneOf([null, expect.any(Number)]) }
+  expect(await look.said()).toEqual({ ...room, since: expect.any(Number), peers: [there] })
 })
 
 test('what cannot be a room is refused, field by field', async () => {

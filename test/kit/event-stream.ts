@@ -12,12 +12,14 @@ export async function watchStream (app: Pick<TestApp, 'url'>, path: string, head
   const request = get(app.url().replace('localhost', '127.0.0.1') + path, { headers: { accept: 'text/event-stream', ...headers } })
   whenDone(() => request.destroy())
   const response = await new Promise<IncomingMessage>((resolve, reject) => request.on('response', resolve).on('error', reject))
-  const stream = { text: '', isOver: false, read: 0 }
+  const stream = { text: '', isOver: false, read: 0, parsed: 0 }
   const events: StreamEvent[] = []
   response.on('data', (bytes: Buffer) => {
     stream.text += bytes.toString()
     const end = stream.text.lastIndexOf('\n\n')
-    events.splice(0, events.length, ...stream.text.slice(0, Math.max(0, end)).split('\n\n').flatMap(eventOf))
+    if (end < stream.parsed) return
+    events.push(...stream.text.slice(stream.parsed, end).split('\n\n').flatMap(eventOf))
+    stream.parsed = end + 2
   })
   response.on('error', () => {}).on('close', () => { stream.isOver = true })
   return {

@@ -17,7 +17,7 @@ export async function tokenFor (app: TestApp, room: string, request: object): Pr
 }
 
 /** Connects; resolves to a peer that was welcomed, or to how it was refused. */
-export async function connect (app: TestApp, { token, protocols, query = '', headers = {} }: { token?: string, protocols?: string[], query?: string, headers?: Record<string, string> }): Promise<Peer | Refused> {
+export async function connect (app: Pick<TestApp, 'url'>, { token, protocols, query = '', headers = {} }: { token?: string, protocols?: string[], query?: string, headers?: Record<string, string> }): Promise<Peer | Refused> {
   const socket = new WebSocket(`${app.url().replace('http', 'ws').replace('localhost', '127.0.0.1')}/v1/signal${query}`, protocols ?? [SUBPROTOCOL, `${TOKEN_PREFIX}${token}`], { headers, perMessageDeflate: false })
   const peer: Peer = { socket, frames: [], texts: [], welcome: { type: '' }, closed: null, send: frame => socket.send(frame instanceof Buffer || typeof frame === 'string' ? frame : JSON.stringify(frame)), next: async () => peer.welcome, close: async () => {} }
   socket.on('message', (data: Buffer) => {

@@ -7,6 +7,7 @@ import { freePorts, until } from './files.ts'
 const API_KEY = 'an-api-key-of-the-tests-of-signaling'
 
 export class Server {
+  readonly apiKey = API_KEY
   readonly port: number
   readonly #metricsPort: number
   readonly #env: Record<string, string>
@@ -26,6 +27,10 @@ export class Server {
     this.port = port
     this.#metricsPort = metricsPort
     this.#run = this.#launch()
+  }
+
+  url (): string {
+    return `http://127.0.0.1:${this.port}`
   }
 
   get signalUrl (): string {
