@@ -185,7 +185,8 @@ class Office implements Credentials {
     try {
       this.#revocations.add(kind, project, subject, until, write)
     } catch (error) {
-      if (!isTurnpikeError(error) || error.code !== 'store-unwritable') throw error
+      // What lives is cut all the same: whoever asks does not want it to relay on meanwhile.
+      if (!isTurnpikeError(error) || (error.code !== 'store-unwritable' && error.code !== 'quota-exceeded')) throw error
       failure = error
     }
     const allocationsClosed = await this.#needs.cut(bearer => bearer.project === project && isRevokedBy(bearer, revocation), 'revoked')

@@ -18,6 +18,11 @@ export function leaveReasonOf (code: number): LeaveReason {
   return REASONS[code] ?? 'lost'
 }
 
+/** What a peer's own close says of it. Codes from 4000 on are ours to give: from the other side they say nothing. */
+export function saidByPeer (code: number): number {
+  return code < 4000 ? code : 1006
+}
+
 /** The code as a metric shows it: a client may close with any of two thousand, and each would be a series for good. */
 export function closeLabel (code: number): string {
   return NAMED.has(code) ? String(code) : 'other'

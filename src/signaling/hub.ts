@@ -9,7 +9,7 @@ import type { Store } from '../store/store.ts'
 import { Administration, type AdministrationNeeds } from './administration.ts'
 import { Attachment, type AttachmentNeeds, type SocketEvents } from './attachment.ts'
 import { Carrier } from './carrier.ts'
-import { closeLabel, isFinal, leaveReasonOf } from './close-codes.ts'
+import { closeLabel, isFinal, leaveReasonOf, saidByPeer } from './close-codes.ts'
 import type { Requests } from './dialect.ts'
 import { readEnvelope, type Envelope } from './envelope.ts'
 import { handleFrame, rateLimited, refOf } from './handlers.ts'
@@ -231,7 +231,7 @@ export class Hub {
     // The socket itself refuses such a frame, before it has read it.
     if (code === closeCodeOf('frame-too-large')) this.countError('frame-too-large')
     this.#countClose(code)
-    session.detach(code, isFinal(code) || this.#needs.limits.graceSeconds === 0)
+    session.detach(saidByPeer(code), isFinal(code) || this.#needs.limits.graceSeconds === 0)
   }
 
   readonly #ended = (session: Session, code: number): void => {

@@ -12,13 +12,13 @@ const make = (): Signaling => createSignaling({ limits: { ...config.signaling, g
 type Told = Record<string, unknown> & { type: string }
 
 /** Joins a room; what the peer is told after its welcome, and how to leave. */
-function member (signaling: Signaling, peer: string, role: string | null = null): { told: Told[], say (frame: object): void, lose (): void } {
+function member (signaling: Signaling, peer: string, role: string | null = null): { told: Told[], say (frame: object): void, lose (code?: number): void } {
   const told: Told[] = []
   const socket: Socket = { send: text => told.push(JSON.parse(text) as Told), close: () => {}, terminate: () => {}, ping: () => {}, bufferedBytes: () => 0 }
   const grant: SignalGrant = { project: 'p', room: 'r', peer, role, metadata: {}, kind: role === null ? 'mesh' : 'topic', capacity: 1000, takeover: false, permissions: { signal: true, update: true }, keyId: null, tokenId: 't' }
   const events = signaling.attach(socket, grant, '127.0.0.1', { spoken: 'native', ack: null })
   told.shift()
-  return { told, say: frame => events.onMessage(Buffer.from(JSON.stringify(frame)), false), lose: () => events.onClose(1006) }
+  return { told, say: frame => events.onMessage(Buffer.from(JSON.stringify(frame)), false), lose: (code = 1006) => events.onClose(code) }
 }
 
 /** Uses up what is told at once. */
@@ -53,6 +53,14 @@ test('who came and went between two rounds is not told of; who was there and wen
     { type: 'peer-left', seq: before + 1, id: 'b', reason: 'lost' },
     { type: 'peer-joined', seq: before + 2, peer: { id: 'stays', role: null, metadata: { x: 1 }, polite: true } },
   ])
+})
+
+test('a peer that closes its socket with a code of ours is lost, and neither kicked nor replaced', () => {
+  const signaling = make()
+  const a = member(signaling, 'a')
+  for (const code of [4001, 4003, 4004]) member(signaling, `b${code}`).lose(code)
+  member(signaling, 'c').lose(1000)
+  expect(a.told.filter(({ type }) => type === 'peer-left').map(({ reason }) => reason)).toEqual(['lost', 'lost', 'lost', 'left'])
 })
 
 test('nobody hears from a peer before it is told that there is one', () => {
