@@ -15,6 +15,8 @@ export type NegotiateNeeds = {
   grantFor: (claim: Claim, request: { headers: { origin?: string | undefined } }) => Grant
 }
 
+/** How long a call that is over its rate is not read: HTTP/2 then holds its sender back. */
+const HELD_MS = 50
 const LEFT = 1000
 const TOO_LARGE = 1009
 const LOST = 1006
@@ -45,7 +47,9 @@ function carry (call: Call, socket: CallSocket, attach: (socket: CallSocket) => 
   call.on('data', (bytes: Buffer) => {
     const { event, text } = textOf(bytes)
     if (event === 'PING' && socket.bufferedBytes() < MOST_ECHOED) socket.send(text)
-    events.onMessage(Buffer.from(text), false)
+    if (events.onMessage(Buffer.from(text), false)) return
+    call.pause()
+    setTimeout(() => call.resume(), HELD_MS)
   })
   // A client that has said all has left.
   call.on('end', () => {

@@ -8,6 +8,7 @@ import { isTurnpikeError, TurnpikeError } from '../protocol/errors.ts'
 import { RESUME_PREFIX, SUBPROTOCOL, TOKEN_PREFIX } from '../protocol/frames.ts'
 import type { SignalGrant, Signaling } from '../signaling/signaling.ts'
 import type { App } from './app-type.ts'
+import { readFairly } from './fair-reading.ts'
 import { listen, WsSocket } from './ws-socket.ts'
 
 export type SignalSocketNeeds = JoiningNeeds & { signaling: Pick<Signaling, 'admit' | 'attach' | 'resume' | 'requireSession'> }
@@ -22,11 +23,14 @@ declare module 'fastify' {
   }
 }
 
+/** Of one message. Browsers send a message whole or in a few; by thousands, empty ones are a flood that no rate counts. */
+const MOST_FRAGMENTS = 256
+
 /** Makes ready for signaling sockets of every protocol. */
 export async function acceptWebSockets (app: App, messageBytes: number): Promise<void> {
   const offersUs = (protocols: Set<string>): string | false => (protocols.has(SUBPROTOCOL) ? SUBPROTOCOL : false)
   // signaling.stop ends the sockets, with a reason; the plugin would end them without one.
-  await app.register(websocket, { options: { maxPayload: messageBytes, perMessageDeflate: false, handleProtocols: offersUs }, preClose: done => done() })
+  await app.register(websocket, { options: { maxPayload: messageBytes, maxFragments: MOST_FRAGMENTS, perMessageDeflate: false, handleProtocols: offersUs }, preClose: done => done() })
   app.decorateRequest('joining', null)
 }
 
@@ -90,6 +94,7 @@ export function takeOver (ws: WebSocket, request: FastifyRequest, answer: Server
   const tcp = request.raw.socket
   answer.detachSocket(tcp)
   ws.removeAllListeners('error')
+  readFairly(ws, tcp)
   return new WsSocket(ws, tcp)
 }
 

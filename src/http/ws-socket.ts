@@ -2,6 +2,7 @@
 import type { Socket as TcpSocket } from 'node:net'
 import type { WebSocket } from 'ws'
 import type { Socket, SocketEvents } from '../signaling/signaling.ts'
+import { countFrame } from './fair-reading.ts'
 
 const CLOSED_ABNORMALLY = 1006
 
@@ -16,17 +17,22 @@ type Attached = WebSocket & { [EVENTS]: SocketEvents, [REFUSED_WITH]?: number | 
 export function listen (ws: WebSocket, events: SocketEvents): void {
   Object.assign(ws, { [EVENTS]: events })
   ws.on('message', onMessage as (this: WebSocket) => void)
+  ws.on('ping', onPing as (this: WebSocket) => void)
   ws.on('pong', onPong as (this: WebSocket) => void)
   ws.on('close', onClose as (this: WebSocket) => void)
   ws.on('error', onError as (this: WebSocket) => void)
 }
 
 function onMessage (this: Attached, data: Buffer, isBinary: boolean): void {
-  this[EVENTS].onMessage(data, isBinary)
+  countFrame(this[EVENTS].onMessage(data, isBinary))
+}
+
+function onPing (this: Attached): void {
+  countFrame(this[EVENTS].onPing())
 }
 
 function onPong (this: Attached): void {
-  this[EVENTS].onPong()
+  countFrame(this[EVENTS].onPong())
 }
 
 function onClose (this: Attached, code: number): void {

@@ -181,17 +181,13 @@ export class Hub {
   }
 
   /** One function for all peers. */
-  readonly #receive = (session: Session, data: Buffer, isBinary: boolean): void => {
-    const nowMs = performance.now()
-    session.lastHeardMs = nowMs
-    const verdict = session.bucket.take(nowMs)
-    if (verdict === 'flooding') return session.endWith('flooding', 'frames kept coming after rate-limited')
+  readonly #receive = (session: Session, data: Buffer, isBinary: boolean, isLimited: boolean): void => {
     if (isBinary && session.dialect?.takesBinary !== true) return session.endWith('frame-binary', 'the frame is binary')
     // Of text the socket itself has seen to that (RFC 6455 §8.1).
     if (isBinary && !isUtf8(data)) return session.endWith('frame-not-json', 'the frame is not encoded as UTF-8')
     if (data.length > session.limits.messageBytes * (session.dialect?.inflation ?? 1)) return session.endWith('frame-too-large', `a frame may have ${session.limits.messageBytes} bytes`)
-    if (session.dialect === null) this.#receiveNative(session, data.toString('utf8'), verdict === 'limited')
-    else this.#receiveDialect(session, data.toString('utf8'), verdict === 'limited')
+    if (session.dialect === null) this.#receiveNative(session, data.toString('utf8'), isLimited)
+    else this.#receiveDialect(session, data.toString('utf8'), isLimited)
   }
 
   #receiveNative (session: Session, text: string, isLimited: boolean): void {

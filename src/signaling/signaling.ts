@@ -116,7 +116,7 @@ class Door implements Signaling {
       if (!isTurnpikeError(error)) throw error
       // Its grace period ended between the check before the upgrade and now.
       socket.close(TRY_AGAIN, error.code)
-      return { onMessage: () => {}, onPong: () => {}, onClose: () => {} }
+      return { onMessage: () => true, onPing: () => true, onPong: () => true, onClose: () => {} }
     }
   }
 

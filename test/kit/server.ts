@@ -69,6 +69,12 @@ export class Server {
     return await (await fetch(`http://127.0.0.1:${this.#metricsPort}/metrics`)).text()
   }
 
+  /** CPU time that its main thread has had, in ms (Linux: proc(5), schedstat). */
+  workedMs (): number {
+    const { pid } = this.#run.child
+    return Number(readFileSync(`/proc/${pid}/task/${pid}/schedstat`, 'utf8').split(' ')[0]) / 1e6
+  }
+
   residentBytes (): number {
     const [, kilobytes = ''] = /VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${this.#run.child.pid}/status`, 'utf8')) ?? []
     return Number(kilobytes) * 1024

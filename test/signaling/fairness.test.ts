@@ -10,23 +10,32 @@ import { Server } from '../kit/server.ts'
 const PAIRS = 10
 /** Below the rate that a peer has lastingly. */
 const EVERY_MS = 25
-const MEASURED_MS = 3000
-/** A moment in which the machine did something else is not held against the server. */
-const FLOOR_MS = 25
-const NOBODY: Omit<Plan, 'port' | 'tokens'> = { unread: 0, silent: 0, garbage: 0, garbagePerSecond: 10, flooders: 0, floodPerSecond: 1000, halfOpen: 0, feedBytes: 0, feedsPerSecond: 0 }
+/** So often at least and at most. */
+const [LEAST_ROUNDS, MOST_ROUNDS] = [3, 9]
+const PHASE_MS = 1200
+/** What was on its way when something began is not measured. */
+const SETTLE_MS = 150
+/** Work that was done while whoever measures waited for its own turn on a busy machine; without fair reading it is a hundred and more. */
+const FLOOR_MS = 5
+const NOBODY: Omit<Plan, 'port' | 'tokens'> = { unread: 0, silent: 0, garbage: 0, garbagePerSecond: 10, flooders: 0, floodPerSecond: 1000, torrents: 0, halfOpen: 0, feedBytes: 0, feedsPerSecond: 0 }
+/** In the rooms of those who are measured. */
+const AMONG_THEM = { unread: PAIRS, silent: PAIRS, garbage: PAIRS, flooders: 2 }
+/** In rooms beside them: what reaches everybody there would be work for who measures, not for the server. */
+const BESIDE_THEM = { unread: PAIRS, silent: PAIRS, feedBytes: 30_000, feedsPerSecond: 10, torrents: 2 }
 
 async function hostile (server: Server, rooms: readonly string[], plan: Partial<Plan>): Promise<Run> {
   const tokens = await Promise.all(rooms.map(room => server.token(room, { peer: '*' })))
-  const program = run('node_modules/.bin/node', ['--disable-warning=ExperimentalWarning', 'test/kit/hostile.ts', JSON.stringify({ ...NOBODY, port: server.port, tokens, ...plan })], {})
+  // Nice, because what is measured is how the server treats others, and not how the kernel divides the processor among attackers and attacked.
+  const program = run('nice', ['-n', '19', 'node_modules/.bin/node', '--disable-warning=ExperimentalWarning', 'test/kit/hostile.ts', JSON.stringify({ ...NOBODY, port: server.port, tokens, ...plan })], {})
   await program.until('ready\n', 60_000)
   return program
 }
 
-type Pairs = { latenciesMs: number[], sent: number, heard: number, peers: ResumingPeer[] }
+type Pairs = { latenciesMs: number[], /** What the server worked from the sending of each signal to its arrival, at whatever speed it was allowed to. */ workMs: number[], sent: number, heard: number, peers: ResumingPeer[] }
 
 /** Pairs that signal all the time, and how long each signal took. */
 async function goodPairs (server: Server, rooms: readonly string[]): Promise<Pairs> {
-  const pairs: Pairs = { latenciesMs: [], sent: 0, heard: 0, peers: [] }
+  const pairs: Pairs = { latenciesMs: [], workMs: [], sent: 0, heard: 0, peers: [] }
   await Promise.all(rooms.map(async room => {
     const join = async (peer: string): Promise<ResumingPeer> => new ResumingPeer({
       url: () => server.signalUrl,
@@ -34,7 +43,9 @@ async function goodPairs (server: Server, rooms: readonly string[]): Promise<Pai
       onFrame: frame => {
         if (frame.type !== 'signal' || typeof frame.data !== 'object') return
         pairs.heard++
-        pairs.latenciesMs.push(performance.now() - (frame.data as { at: number }).at)
+        const { at, worked } = frame.data as { at: number, worked: number }
+        pairs.latenciesMs.push(performance.now() - at)
+        pairs.workMs.push(server.workedMs() - worked)
       },
     })
     const [from, to] = [await join('good-a'), await join('good-b')]
@@ -42,7 +53,7 @@ async function goodPairs (server: Server, rooms: readonly string[]): Promise<Pai
     await until('both are in', () => from.isIn && to.isIn)
     const timer = setInterval(() => {
       pairs.sent++
-      from.signal('good-b', { at: performance.now() })
+      from.signal('good-b', { at: performance.now(), worked: server.workedMs() })
     }, EVERY_MS)
     whenDone(() => clearInterval(timer))
   }))
@@ -50,41 +61,52 @@ async function goodPairs (server: Server, rooms: readonly string[]): Promise<Pai
   return pairs
 }
 
-async function p99 (pairs: Pairs): Promise<number> {
-  pairs.latenciesMs.length = 0
-  const endsAt = performance.now() + MEASURED_MS
-  await until('it is measured', () => performance.now() > endsAt)
-  expect(pairs.latenciesMs.length).toBeGreaterThan(MEASURED_MS / EVERY_MS * PAIRS / 3)
-  const sorted = pairs.latenciesMs.toSorted((a, b) => a - b)
-  return sorted[Math.floor(sorted.length * 0.99)] ?? Infinity
+type Phases = { latency: number[], work: number[] }
+
+async function measure (pairs: Pairs, phases: Phases): Promise<void> {
+  const wait = async (ms: number): Promise<void> => await new Promise(resolve => setTimeout(resolve, ms))
+  await wait(SETTLE_MS)
+  pairs.latenciesMs.length = pairs.workMs.length = 0
+  await wait(PHASE_MS)
+  expect(pairs.latenciesMs.length).toBeGreaterThan(50)
+  const p99 = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[Math.floor(values.length * 0.99)] ?? Infinity
+  phases.latency.push(p99(pairs.latenciesMs))
+  phases.work.push(p99(pairs.workMs))
 }
 
-test('slow readers, flooders and senders of garbage in the same rooms delay nobody: the p99 of the others stays within twice that of a quiet time', async () => {
+function median (values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN
+}
+
+test('slow readers, flooders and senders of garbage delay nobody: the p99 of the others stays within twice that of a quiet time', async () => {
   const server = await Server.start({})
   const rooms = Array.from({ length: PAIRS }, (_, i) => `room-${i}`)
   const pairs = await goodPairs(server, rooms)
-  const measured: { quiet: number, attacked: number }[] = []
-  // Quiet and attacked in turn, because the machine has other things to do as well: once must do.
-  while (measured.length < 3 && !measured.some(({ quiet, attacked }) => attacked <= 2 * quiet + FLOOR_MS)) {
-    const quiet = await p99(pairs)
-    const program = await hostile(server, rooms, { unread: PAIRS, silent: PAIRS, garbage: PAIRS, flooders: 2, feedBytes: 30_000, feedsPerSecond: 10 })
-    measured.push({ quiet, attacked: await p99(pairs) })
-    signalGroup(program.child, 'SIGKILL')
-    await program.exit
-  }
-  process.stdout.write(`p99 in ms: ${measured.map(({ quiet, attacked }) => `quiet ${quiet.toFixed(1)}, attacked ${attacked.toFixed(1)}`).join('; ')}\n`)
-  const { quiet = 0, attacked = Infinity } = measured.at(-1) ?? {}
-  expect(attacked).toBeLessThan(2 * quiet + FLOOR_MS)
+  const [quiet, attacked]: [Phases, Phases] = [{ latency: [], work: [] }, { latency: [], work: [] }]
+  for (let i = 0; i < LEAST_ROUNDS; i++) await measure(pairs, quiet)
+  const attackers = [await hostile(server, rooms, AMONG_THEM), await hostile(server, rooms.map(room => `beside ${room}`), BESIDE_THEM)]
+  // The time that passes is the machine's too, which has other things to do; how much the server does before it comes to a signal is its own.
+  const isWithin = (): boolean => median(attacked.work) <= 2 * median(quiet.work) + FLOOR_MS
+  while (attacked.work.length < LEAST_ROUNDS || (attacked.work.length < MOST_ROUNDS && !isWithin())) await measure(pairs, attacked)
+  const inWords = (values: readonly number[]): string => `${median(values).toFixed(1)} (${values.map(value => value.toFixed(1)).join(', ')})`
+  process.stdout.write(`p99 in ms, median of phases: the server's work quiet ${inWords(quiet.work)}, attacked ${inWords(attacked.work)}; latency quiet ${inWords(quiet.latency)}, attacked ${inWords(attacked.latency)}\n`)
+  expect(median(attacked.work)).toBeLessThanOrEqual(2 * median(quiet.work) + FLOOR_MS)
   expect(pairs.peers.flatMap(({ faults }) => faults)).toEqual([])
+  expect(pairs.peers.every(({ isIn }) => isIn)).toBe(true)
   const errors = await server.metrics()
-  for (const code of ['rate-limited', 'frame-unknown', 'frame-invalid']) expect(errors).toMatch(new RegExp(`^turnpike_signaling_errors_total\\{.*code="${code}".*\\} [1-9]`, 'm'))
+  for (const code of ['rate-limited', 'flooding', 'frame-unknown', 'frame-invalid', 'frame-not-json']) expect(errors).toMatch(new RegExp(`^turnpike_signaling_errors_total\\{.*code="${code}".*\\} [1-9]`, 'm'))
+  for (const { child, exit } of attackers) {
+    signalGroup(child, 'SIGKILL')
+    await exit
+  }
 })
 
 const WAITING_BYTES = 32 * 1024 * 1024
 /** As docs/signaling.md says it; what a garbage collector has not come to yet is ours to bear. */
 const PER_SOCKET_BYTES = 96 * 1024
 const UNCOLLECTED_BYTES = 64 * 1024 * 1024
-const HOSTILE = { unread: 700, silent: 600, garbage: 500, garbagePerSecond: 1, halfOpen: 200 }
+/** Of torrents there are seven kinds. */
+const HOSTILE = { unread: 700, silent: 600, garbage: 430, garbagePerSecond: 1, torrents: 10, halfOpen: 200 }
 
 test('2,000 hostile sockets: memory stays within what may wait and what a socket costs, and good peers go on', async () => {
   const server = await Server.start({ TURNPIKE_SIGNALING_WAITING_BYTES: String(WAITING_BYTES) })

@@ -153,8 +153,9 @@ class AyameSocket implements Socket {
           this.#isPinged = false
           return events.onPong()
         }
-        events.onMessage(data, isBinary)
+        return events.onMessage(data, isBinary)
       },
+      onPing: () => events.onPing(),
       onPong: () => events.onPong(),
       onClose: code => events.onClose(code),
     }

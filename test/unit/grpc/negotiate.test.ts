@@ -40,7 +40,7 @@ test('pings of a client that reads nothing are given back up to a bound', () => 
   let written = 0
   const stream = Object.assign(new EventEmitter(), { destroyed: false })
   const call = Object.assign(new EventEmitter(), { metadata: new Metadata(), call: { stream }, write: (bytes: Buffer) => { written += bytes.length } })
-  const signaling = { admit: () => {}, attach: () => ({ onMessage: () => {}, onPong: () => {}, onClose: () => {} }) }
+  const signaling = { admit: () => {}, attach: () => ({ onMessage: () => true, onPing: () => true, onPong: () => true, onClose: () => {} }) }
   negotiate(call as unknown as Call, { log: silentLog, signaling, grantFor: () => ({ tokenId: '' }) as never }, grpc, new Pings())
   const ping = bytesOf(JSON.stringify({ event: 'PING', message: Buffer.alloc(60_000).toString('base64') }))
   for (let i = 0; i < 100; i++) call.emit('data', ping)
