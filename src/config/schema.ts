@@ -79,7 +79,7 @@ export const ConfigSchema = Type.Object({
     messageBytes: Count(65_536, 1_048_576, 'Longest frame in bytes that a peer may send.'),
     metadataBytes: Count(2048, 65_536, 'Most bytes of JSON metadata of a peer.'),
     roomCapacity: Count(50, 1000, 'Most peers in a room where its token names no capacity.'),
-    signalsPerSecond: Count(50, 100_000, 'Frames that a peer may send each second, lastingly.'),
+    signalsPerSecond: Count(50, 100_000, 'Frames that a peer may send each second, lastingly; one counts once more for each 8 KiB.'),
     signalsBurst: Count(200, 1_000_000, 'Frames that a peer may send at once.'),
     outboxBytes: Count(1_048_576, 67_108_864, 'Bytes that may wait for a peer that reads slowly before its socket is closed.'),
     unackedBytes: Count(2_097_152, 67_108_864, 'Bytes that are kept for a peer until it has acknowledged them, its socket there or lost, before its session is ended.'),

@@ -1,5 +1,5 @@
 /** What happens on one socket, handed to the session that speaks over it: an object, because closures for each of thousands of idle peers would be most of what a peer costs. */
-import type { RateVerdict } from './rate.ts'
+import { costOf, type RateVerdict } from './rate.ts'
 import type { Session } from './session.ts'
 import type { Socket } from './socket.ts'
 
@@ -28,7 +28,7 @@ export class Attachment implements SocketEvents {
 
   onMessage (data: Buffer, isBinary: boolean): boolean {
     if (this.#session.socket !== this.#socket) return true
-    const verdict = this.#take()
+    const verdict = this.#take(costOf(data.length))
     if (verdict !== 'flooding') this.#needs.receive(this.#session, data, isBinary, verdict === 'limited')
     return verdict === 'fine'
   }
@@ -52,10 +52,10 @@ export class Attachment implements SocketEvents {
     if (this.#session.socket === this.#socket) this.#needs.closed(this.#session, code)
   }
 
-  #take (): RateVerdict {
+  #take (cost = 1): RateVerdict {
     const nowMs = performance.now()
     this.#session.lastHeardMs = nowMs
-    const verdict = this.#session.bucket.take(nowMs)
+    const verdict = this.#session.bucket.take(nowMs, cost)
     if (verdict === 'flooding') this.#session.endWith('flooding', 'frames kept coming after rate-limited')
     return verdict
   }

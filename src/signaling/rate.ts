@@ -4,6 +4,13 @@ export type RateVerdict = 'fine' | 'limited' | 'flooding'
 
 /** Frames over the rate cost too: whoever sends on regardless goes ever deeper, and at twice the burst it is a flood. */
 const FLOOD_BURSTS = 2
+/** A frame counts as one, and as one more for each of these that it is long: few large ones must not push another peer over what is kept for it either. */
+const BYTES_OF_ONE = 8192
+
+/** What a frame of so many bytes takes of a peer's rate. */
+export function costOf (bytes: number): number {
+  return 1 + Math.floor(bytes / BYTES_OF_ONE)
+}
 
 export class RateBucket {
   readonly #perSecond: number
@@ -23,11 +30,11 @@ export class RateBucket {
     this.#tokens++
   }
 
-  take (nowMs: number): RateVerdict {
+  take (nowMs: number, cost = 1): RateVerdict {
     this.#tokens = Math.min(this.#burst, this.#tokens + (nowMs - this.#filledAtMs) / 1000 * this.#perSecond)
     this.#filledAtMs = nowMs
     const isFine = this.#tokens >= 1
-    this.#tokens--
+    this.#tokens -= cost
     if (isFine) return 'fine'
     return this.#tokens < -FLOOD_BURSTS * this.#burst ? 'flooding' : 'limited'
   }

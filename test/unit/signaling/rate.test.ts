@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { RateBucket } from '../../../src/signaling/rate.ts'
+import { costOf, RateBucket } from '../../../src/signaling/rate.ts'
 
 test('a burst is let through, then the rate', () => {
   const bucket = new RateBucket(50, 200, 0)
@@ -21,4 +21,10 @@ test('whoever goes on regardless is flooding', () => {
 test('a steady sender below the rate is never limited', () => {
   const bucket = new RateBucket(50, 200, 0)
   expect(Array.from({ length: 5000 }, (_, i) => bucket.take(i * 20.1)).filter(verdict => verdict !== 'fine')).toEqual([])
+})
+
+test('a frame of 8 KiB counts as two, so that long ones are soon too many', () => {
+  expect([0, 300, 8191, 8192, 65_536].map(costOf)).toEqual([1, 1, 1, 2, 9])
+  const bucket = new RateBucket(50, 200, 0)
+  expect(Array.from({ length: 40 }, () => bucket.take(0, costOf(65_536))).filter(verdict => verdict === 'fine')).toHaveLength(23)
 })
