@@ -76,6 +76,17 @@ export function peerConnection (name: string): PeerConnection {
 export type Heard = { from: string, text: string }
 type Connecting = { /** What came over data channels. */ heard: Heard[], /** Every frame, as it came. */ frames: string[], call (peer: string): void, close (): void }
 
+/** What a callback throws into the library ends the process without a word of what it was: a socket or a channel that has closed meanwhile is enough. */
+export function told<Args extends unknown[]> (work: (...args: Args) => void): (...args: Args) => void {
+  return (...args) => {
+    try {
+      work(...args)
+    } catch (error) {
+      process.emitWarning(`in a callback of libdatachannel: ${String(error)}`)
+    }
+  }
+}
+
 /** As examples/client of libdatachannel and examples/client-server of node-datachannel do it, over libdatachannel's own WebSocket. */
 export async function exampleClient (address: string, id: string): Promise<Connecting> {
   const connections = new Map<string, PeerConnection>()
@@ -87,16 +98,16 @@ export async function exampleClient (address: string, id: string): Promise<Conne
   const use = (peer: string, channel: DataChannel): void => { channel.onMessage(text => { client.heard.push({ from: peer, text: String(text) }) }) }
   const connectionTo = (peer: string): PeerConnection => {
     const connection = peerConnection(id)
-    connection.onLocalDescription((description, type) => { ws.sendMessage(JSON.stringify({ id: peer, type, description })) })
-    connection.onLocalCandidate((candidate, mid) => { ws.sendMessage(JSON.stringify({ id: peer, type: 'candidate', candidate, mid })) })
-    connection.onDataChannel(channel => {
+    connection.onLocalDescription(told((description, type) => { ws.sendMessage(JSON.stringify({ id: peer, type, description })) }))
+    connection.onLocalCandidate(told((candidate, mid) => { ws.sendMessage(JSON.stringify({ id: peer, type: 'candidate', candidate, mid })) }))
+    connection.onDataChannel(told(channel => {
       use(peer, channel)
       channel.sendMessage(`Hello From ${id}`)
-    })
+    }))
     connections.set(peer, connection)
     return connection
   }
-  ws.onMessage(data => {
+  ws.onMessage(told(data => {
     // Its example reads text alone.
     if (typeof data !== 'string') throw new Error('a binary frame')
     client.frames.push(data)
@@ -104,10 +115,10 @@ export async function exampleClient (address: string, id: string): Promise<Conne
     const connection = connections.get(message.id) ?? connectionTo(message.id)
     if (message.type === 'offer' || message.type === 'answer') connection.setRemoteDescription(message.description, message.type)
     else if (message.type === 'candidate') connection.addRemoteCandidate(message.candidate, message.mid)
-  })
+  }))
   client.call = peer => {
     const channel = connectionTo(peer).createDataChannel('test')
-    channel.onOpen(() => channel.sendMessage(`Hello from ${id}`))
+    channel.onOpen(told(() => { channel.sendMessage(`Hello from ${id}`) }))
     use(peer, channel)
   }
   ws.open(`${address}/${id}`)
@@ -131,12 +142,12 @@ export async function robotClient (address: string, id: string, { binary = false
     socket.send(binary ? Buffer.from(text) : text)
   }
   const use = (channel: DataChannel): void => { channel.onMessage(text => { robot.heard.push({ from: other, text: String(text) }) }) }
-  connection.onLocalDescription((sdp, type) => send({ sdp, type }))
-  connection.onLocalCandidate((candidate, sdpMid) => send({ candidate, sdpMid }))
-  connection.onDataChannel(channel => {
+  connection.onLocalDescription(told((sdp, type) => send({ sdp, type })))
+  connection.onLocalCandidate(told((candidate, sdpMid) => send({ candidate, sdpMid })))
+  connection.onDataChannel(told(channel => {
     use(channel)
     channel.sendMessage(`accepted by ${id}`)
-  })
+  }))
   socket.on('message', (data: Buffer) => {
     robot.frames.push(data.toString())
     try {
@@ -154,7 +165,7 @@ export async function robotClient (address: string, id: string, { binary = false
   robot.call = peer => {
     other = peer
     const channel = connection.createDataChannel('whatever')
-    channel.onOpen(() => channel.sendMessage(`dialed by ${id}`))
+    channel.onOpen(told(() => { channel.sendMessage(`dialed by ${id}`) }))
     use(channel)
   }
   await new Promise((resolve, reject) => {

@@ -5,7 +5,7 @@ import { loopbackSettings, startApp, type TestApp } from '../kit/app.ts'
 import { cleanUpAfterFile } from '../kit/cleanup.ts'
 import { run } from '../kit/command.ts'
 import { until } from '../kit/files.ts'
-import { exampleClient, open, opened, peerConnection, robotClient, wsAddress, type Door, type RefusedAt } from '../kit/libdatachannel.ts'
+import { exampleClient, open, opened, peerConnection, robotClient, told, wsAddress, type Door, type RefusedAt } from '../kit/libdatachannel.ts'
 import { connect, joinAs, tokenFor, type Peer } from '../kit/peer.ts'
 
 cleanUpAfterFile()
@@ -85,12 +85,12 @@ function connectNatively (native: Peer, callee?: string): { heard: string[] } {
   let other = callee ?? ''
   let read = 0
   const signal = (data: object): void => native.send({ type: 'signal', to: other, data })
-  connection.onLocalDescription((sdp, type) => signal({ description: { type, sdp } }))
-  connection.onLocalCandidate((candidate, sdpMid) => signal({ candidate: { candidate: candidate.replace('a=', ''), sdpMid, sdpMLineIndex: 0 } }))
-  connection.onDataChannel(channel => {
+  connection.onLocalDescription(told((sdp, type) => signal({ description: { type, sdp } })))
+  connection.onLocalCandidate(told((candidate, sdpMid) => signal({ candidate: { candidate: candidate.replace('a=', ''), sdpMid, sdpMLineIndex: 0 } })))
+  connection.onDataChannel(told(channel => {
     channel.onMessage(text => heard.push(String(text)))
     channel.sendMessage('accepted natively')
-  })
+  }))
   native.socket.on('message', () => {
     for (const { type, from, data } of native.frames.slice(read)) {
       read++
@@ -103,7 +103,7 @@ function connectNatively (native: Peer, callee?: string): { heard: string[] } {
   })
   if (callee !== undefined) {
     const channel = connection.createDataChannel('native')
-    channel.onOpen(() => channel.sendMessage('called natively'))
+    channel.onOpen(told(() => { channel.sendMessage('called natively') }))
     channel.onMessage(text => heard.push(String(text)))
   }
   return { heard }
