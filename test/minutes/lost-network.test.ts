@@ -3,7 +3,7 @@ import type { Page } from 'playwright-core'
 import { beforeAll, expect, test } from 'vitest'
 import { APPLIANCE, startAppliance } from '../kit/appliance.ts'
 import { launchBrowser } from '../kit/browser.ts'
-import { cleanUpAfterFile } from '../kit/cleanup.ts'
+import { cleanUpAfterFile, whenDone } from '../kit/cleanup.ts'
 import { until } from '../kit/files.ts'
 import { buildInternet, type Internet } from '../kit/namespaces.ts'
 import { iceUser, joinRoom, loadSdk, mediaFlows, stateOf } from '../kit/sdk-page.ts'
@@ -36,6 +36,12 @@ beforeAll(async () => {
   ;[ada, bob] = [await visit(a), await visit(b)]
 })
 
+/** For the next test it is in again, whatever happens. */
+function unplug (client: string): void {
+  internet.unplug(client)
+  whenDone(() => internet.plug(client))
+}
+
 /** For so long there is no network. */
 async function lasts (ms: number): Promise<void> {
   await new Promise(resolve => setTimeout(resolve, ms))
@@ -67,7 +73,7 @@ test('the network goes and comes during a call: ICE restarts, and the session is
   for (const [page, client, kind] of [[ada, a, 'lost by the one who yields'], [bob, b, 'lost by the other one']] as const) {
     await keepsPromise(kind, async () => {
       const user = await iceUser(page)
-      internet.unplug(client)
+      unplug(client)
       await until('the loss', async () => await stateOf(page) === 'reconnecting' && await page.evaluate(() => window.room.state) === 'reconnecting', 30_000)
       await lasts(3000)
       internet.plug(client)
@@ -89,7 +95,7 @@ test('the network goes and comes during a negotiation: the call comes about righ
     await joinRoom(ada, room)
     await until('the offer', async () => await ada.evaluate(() => [...window.room.connections.values()][0]?.pc.signalingState) === 'have-local-offer')
     const session = await sessionOf(ada)
-    internet.unplug(a)
+    unplug(a)
     await bob.evaluate(() => { for (const id of window.room.peers.keys()) window.room.connect(id) })
     await lasts(3000)
     expect(await stateOf(ada)).toBe('connecting')
