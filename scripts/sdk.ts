@@ -17,14 +17,16 @@ const TYPES_OF = [
   { file: 'src/client/client.ts', only: ['join'] },
 ] as const
 
-async function bundle (format: 'esm' | 'iife'): Promise<string> {
-  const { outputFiles } = await build({ entryPoints: ['src/client/client.ts'], bundle: true, write: false, minify: true, charset: 'utf8', target: 'es2022', format, ...(format === 'iife' ? { globalName: 'sdk' } : {}) })
+async function bundle (): Promise<string> {
+  const { outputFiles } = await build({ entryPoints: ['src/client/client.ts'], bundle: true, write: false, minify: true, charset: 'utf8', target: 'es2022', format: 'esm' })
   return outputFiles[0]?.text.trim() ?? ''
 }
 
-/** For require(), AMD loaders, and pages without modules, where it is the global `Turnpike`. */
-function asUmd (iife: string): string {
-  return `${LICENSE}\n((root,make)=>{typeof module==="object"&&module.exports?module.exports=make():typeof define==="function"&&define.amd?define([],make):root.Turnpike=make()})(globalThis,()=>{${iife}return sdk});\n`
+/** For require(), AMD loaders, and pages without modules, where it is the global `Turnpike`. What the module exports is what it returns: shorter than what esbuild makes. */
+function asUmd (esm: string): string {
+  const [exported = '', names = ''] = /export\{([^}]*)\};$/.exec(esm) ?? []
+  const returned = names.replace(/([^,]+) as ([^,]+)/g, '$2:$1')
+  return `${LICENSE}\n((root,make)=>{typeof module==="object"&&module.exports?module.exports=make():typeof define==="function"&&define.amd?define([],make):root.Turnpike=make()})(globalThis,()=>{"use strict";${esm.slice(0, esm.length - exported.length)}return{${returned}}});\n`
 }
 
 /** The declarations of a file, all or those that are named, without its imports: in one file everybody sees them. */
@@ -52,9 +54,10 @@ function types (): string {
 
 /** Every file that is made, as it should be. */
 export async function sdkFiles (): Promise<{ file: string, text: string }[]> {
+  const esm = await bundle()
   return [
-    { file: 'sdk/turnpike.js', text: `${LICENSE}\n${await bundle('esm')}\n` },
-    { file: 'sdk/turnpike.umd.cjs', text: asUmd(await bundle('iife')) },
+    { file: 'sdk/turnpike.js', text: `${LICENSE}\n${esm}\n` },
+    { file: 'sdk/turnpike.umd.cjs', text: asUmd(esm) },
     { file: 'sdk/turnpike.d.ts', text: types() },
   ]
 }

@@ -24,6 +24,7 @@ export type ConnectionNeeds = {
 const LOST_MS = 2000
 /** So long after the impolite side should have done so, the polite one does. */
 const POLITE_MS = 5000
+const LONGEST_TIMER_MS = 2 ** 31 - 1
 /** Connections that fail try another path by themselves, so many times; each try takes Chromium 15 s and more. */
 const MOST_RESTARTS = 1
 const MOST_RESTARTS_ONCE_CONNECTED = 4
@@ -41,6 +42,9 @@ export class ManagedConnection implements Connection {
   #wantsRestart = false
   #restarts = 0
   #timer: ReturnType<typeof setTimeout> | undefined
+  /** The path that is to be left before its credentials expire, by what we call ourselves on it. */
+  #aging: string | undefined
+  #renewal: ReturnType<typeof setTimeout> | undefined
   #before: { path: Path, atMs: number } | null = null
 
   constructor (needs: ConnectionNeeds) {
@@ -138,6 +142,7 @@ export class ManagedConnection implements Connection {
   end (): void {
     if (this.#state === 'closed') return
     clearTimeout(this.#timer)
+    clearTimeout(this.#renewal)
     this.#negotiation.close()
     for (const channel of this.#channels.values()) channel.close()
     this.#show('closed')
@@ -155,14 +160,15 @@ export class ManagedConnection implements Connection {
     } else if (candidate !== undefined) this.#negotiation.add(candidate).catch(() => {})
   }
 
-  /** Fresh ICE servers, for the next path that is looked for; the present one goes on. */
-  renew (): void {
+  /** Fresh ICE servers, for the next path that is looked for. The present one goes on, for `untilMs` with the ones before, or already with older ones. */
+  renew (untilMs: number): void {
     this.pc.setConfiguration(this.#configuration())
-  }
-
-  /** The credentials of the relay are about to expire: one side is enough, and only where the relay is used. */
-  async refresh (): Promise<void> {
-    if (!this.#peer.polite && readPath(await this.pc.getStats())?.kind === 'relay') this.restart()
+    const { user } = this.#negotiation
+    if (user === this.#aging) return
+    this.#aging = user
+    clearTimeout(this.#renewal)
+    // One side is enough; credentials of the polite one may expire first, because it was there first.
+    this.#renewal = setTimeout(() => { this.#refresh().catch(() => {}) }, Math.min(LONGEST_TIMER_MS, Math.max(0, untilMs) + (this.#peer.polite ? POLITE_MS : 0)))
   }
 
   /** The socket is gone. Where the path is too, it was the network: another path is looked for afterwards, even if this one works again. */
@@ -186,6 +192,13 @@ export class ManagedConnection implements Connection {
     for (const [track, sent] of this.#tracks) sent.sender = this.pc.addTrack(track, ...sent.streams)
     for (const channel of this.#channels.values()) channel.open(this.pc)
     this.#show(this.#wasConnected ? 'reconnecting' : 'connecting')
+  }
+
+  /** The credentials of the relay are about to expire; that matters only where one is used, and they are. */
+  async #refresh (): Promise<void> {
+    const isSame = this.#negotiation.user === this.#aging
+    this.#aging = undefined
+    if (isSame && readPath(await this.pc.getStats())?.kind === 'relay') this.restart()
   }
 
   #begin (mayOffer: boolean): Negotiation {

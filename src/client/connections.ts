@@ -15,7 +15,6 @@ export type ConnectionsNeeds = Pick<ConnectionNeeds, 'isOnline' | 'iceServers' |
 const MOST_EARLY = 100
 /** Credentials are replaced so long before they expire, by the clock of this machine. */
 const SPARE_MS = 10_000
-const LONGEST_TIMER_MS = 2 ** 31 - 1
 
 export function isOfConnection (data: unknown): data is OfConnection {
   return typeof data === 'object' && data !== null && ('description' in data || 'candidate' in data || 'bye' in data)
@@ -26,7 +25,6 @@ export class Connections {
   readonly #needs: ConnectionsNeeds
   readonly #early = new Map<string, OfConnection[]>()
   #expiresAtMs = Infinity
-  #renewal: ReturnType<typeof setTimeout> | undefined
 
   constructor (needs: ConnectionsNeeds) {
     this.#needs = needs
@@ -84,18 +82,14 @@ export class Connections {
     for (const connection of this.byPeer.values()) connection.resume(hasMoved, isAnother)
   }
 
-  /** Fresh ICE servers for all; who relays with the old ones looks for a new path before they expire. */
+  /** Fresh ICE servers for all; who relays with the ones before looks for a new path before they expire. */
   renew (expiresAt: number | null): void {
-    for (const connection of this.byPeer.values()) connection.renew()
     const untilMs = this.#expiresAtMs - SPARE_MS - Date.now()
     this.#expiresAtMs = expiresAt === null ? Infinity : expiresAt * 1000
-    clearTimeout(this.#renewal)
-    if (untilMs > LONGEST_TIMER_MS) return
-    this.#renewal = setTimeout(() => { for (const connection of this.byPeer.values()) connection.refresh().catch(() => {}) }, untilMs)
+    for (const connection of this.byPeer.values()) connection.renew(untilMs)
   }
 
   close (): void {
-    clearTimeout(this.#renewal)
     for (const connection of [...this.byPeer.values()]) connection.end()
   }
 }

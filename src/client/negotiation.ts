@@ -40,6 +40,11 @@ export class Negotiation {
     if (!this.#mayOffer) this.#silence = setTimeout(() => this.#offerAfterSilence(), SILENCE_MS)
   }
 
+  /** What we call ourselves on the path; another one after each ICE restart (RFC 8445 §9). */
+  get user (): string | undefined {
+    return /a=ice-ufrag:\S+/.exec(this.connection.localDescription?.sdp ?? '')?.[0]
+  }
+
   /** Is this from another RTCPeerConnection than what came before, or would it take back our first offer? Then only a new one of ours can take it. */
   needsAnother ({ type, sdp }: RTCSessionDescriptionInit): boolean {
     const fingerprint = fingerprintOf(sdp)

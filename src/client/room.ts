@@ -8,8 +8,8 @@ import { watchPage } from './page.ts'
 import type { Undelivered } from './outbox.ts'
 import { Session } from './session.ts'
 
-/** After a session was lost, peers that we have a working connection to may have to come back too. */
-const HOLD_MS = 10_000
+/** After a session was lost, peers that we have a working connection to may have to come back too: they wait for up to 10 s before they try again. */
+const HOLD_MS = 15_000
 /** A page that was suspended asks the server, and waits so long for the answer. */
 const AWAKE_MS = 1000
 const TROUBLE_MS = 2000

@@ -1,15 +1,14 @@
 /** The call page: a lobby, a room full of tiles, messages, and what the path of the call is, in words. */
-import { join, TurnpikeClientError, type IceServer, type PeerView, type Room } from '../client/client.ts'
+import { join, type IceServer, type PeerView, type Room } from '../client/client.ts'
 import { prepareMedia, toggle, type Media } from './media.ts'
 import { PeerTile } from './peer-tile.ts'
-import { find, note, showEnd, showMessage, showState } from './stage.ts'
+import { find, note, noteServer, showCall, showEnd, showMessage, showState } from './stage.ts'
+import { askForToken } from './token.ts'
 
 const roomId = decodeURIComponent(location.pathname.split('/').at(-1) ?? '')
 const options = new URLSearchParams(location.search)
 /** ?relay=udp, tcp or tls: relay only, over that transport alone; for those who want to see a path work. */
 const wantedTransport = options.get('relay')
-/** So long the call goes on without the server. */
-const PATIENCE_MS = 60_000
 
 const tiles = new Map<string, PeerTile>()
 let media: Media = { stream: null, words: '' }
@@ -27,11 +26,7 @@ function showPaths (): void {
   const path = connected[0]?.path ?? null
   document.body.dataset['path'] = path?.kind ?? ''
   document.body.dataset['transport'] = path?.transport ?? ''
-  if (tiles.size === 0) return showState('waiting', 'You are in. Nobody else is here yet.')
-  if (connected.length === 0) return showState('connecting', 'Connecting …')
-  const relayed = connected.filter(tile => tile.path?.kind === 'relay').length
-  const how = relayed === 0 ? 'directly' : relayed === connected.length ? 'through the relay' : 'some through the relay'
-  showState('connected', `${connected.length === 1 ? 'One other person' : `${connected.length} other people`}, ${how}`)
+  showCall({ others: tiles.size, connected: connected.length, relayed: connected.filter(tile => tile.path?.kind === 'relay').length, isAway: room.state === 'reconnecting' })
 }
 
 /** The ICE servers, cut down to the one transport that the address asks for. */
@@ -58,26 +53,17 @@ function part (id: string): void {
 function end (error: unknown, hadJoined: boolean): void {
   room = null
   for (const [id, tile] of tiles) if (tiles.delete(id)) tile.element.remove()
-  const { code, retry, message } = error instanceof TurnpikeClientError ? error : { code: '', retry: 'never', message: (error as Error).message }
-  if (code === 'left') showEnd('You left', 'The others go on without you.')
-  else if (!hadJoined) showEnd('You could not join', message)
-  else showEnd('The call was interrupted', retry === 'never' ? message : 'The connection to the server was lost. You can join again.')
-}
-
-async function askForToken (): Promise<{ url: string, token: string }> {
-  const name = find<HTMLInputElement>('name').value.trim()
-  localStorage.setItem('name', name)
-  const answer = await fetch(`/call/${encodeURIComponent(roomId)}/token`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(name === '' ? {} : { name }) })
-  const body = await answer.json() as { url: string, token: string, title?: string, cure?: string }
-  if (!answer.ok) throw new Error(`${body.title}. ${body.cure}`)
-  return body
+  showEnd(error, hadJoined)
 }
 
 async function enter (): Promise<void> {
   showState('joining')
   const relayOnly = find<HTMLInputElement>('relay-now').checked = find<HTMLInputElement>('relay-only').checked
   try {
-    const joined = await join({ ...await askForToken(), getToken: async () => (await askForToken()).token, media: media.stream, relayOnly, chooseIceServers, reconnect: { giveUpAfterMs: PATIENCE_MS } })
+    const name = find<HTMLInputElement>('name').value.trim()
+    localStorage.setItem('name', name)
+    // Without end: a call that flows needs no server, and a page that waits is back with it.
+    const joined = await join({ ...await askForToken(roomId, name), getToken: async () => (await askForToken(roomId, name)).token, media: media.stream, relayOnly, chooseIceServers })
     room = joined
     joined.on('peer-joined', peer => {
       meet(joined, peer)
@@ -85,7 +71,8 @@ async function enter (): Promise<void> {
     })
     joined.on('peer-left', ({ id }) => part(id))
     joined.on('peer-updated', peer => tiles.get(peer.id)?.rename(peer))
-    joined.on('state', state => { if (state !== 'closed') note(state === 'joined' ? 'The server is back.' : 'The server cannot be reached. The call goes on where it can.') })
+    joined.on('state', noteServer)
+    joined.on('state', showPaths)
     joined.on('closed', error => end(error, true))
     showPaths()
     joined.peers.forEach(peer => meet(joined, peer))

@@ -1,4 +1,5 @@
 /** What the call page shows beside the people: which part of it is seen, the notice of an end, and the messages. */
+import { TurnpikeClientError, type RoomState } from '../client/client.ts'
 
 export type PageState = 'lobby' | 'joining' | 'waiting' | 'connecting' | 'connected' | 'ended'
 
@@ -16,7 +17,21 @@ export function showState (state: PageState, words = ''): void {
   find('waiting').hidden = state !== 'waiting'
 }
 
-export function showEnd (title: string, text: string): void {
+/** Where the call is: with how many others, how many of them through the relay, and whether the server is there. */
+export function showCall ({ others, connected, relayed, isAway }: { others: number, connected: number, relayed: number, isAway: boolean }): void {
+  if (connected === 0) {
+    const words = others === 0 ? 'You are in. Nobody else is here yet.' : 'Connecting …'
+    return showState(others === 0 ? 'waiting' : 'connecting', isAway ? 'No connection to the server. Trying again …' : words)
+  }
+  const how = relayed === 0 ? 'directly' : relayed === connected ? 'through the relay' : 'some through the relay'
+  const words = `${connected === 1 ? 'One other person' : `${connected} other people`}, ${how}`
+  showState('connected', isAway ? `${words}. No connection to the server; the call goes on.` : words)
+}
+
+/** The end, and why. */
+export function showEnd (error: unknown, hadJoined: boolean): void {
+  const isLeft = error instanceof TurnpikeClientError && error.code === 'left'
+  const [title, text] = isLeft ? ['You left', 'The others go on without you.'] : [hadJoined ? 'The call was interrupted' : 'You could not join', (error as Error).message]
   find('notice-title').textContent = title
   find('notice-text').textContent = text
   showState('ended')
@@ -28,6 +43,10 @@ export function note (text: string): void {
   item.className = 'note'
   item.textContent = text
   find('messages').append(item)
+}
+
+export function noteServer (state: RoomState): void {
+  if (state !== 'closed') note(state === 'joined' ? 'The server is back.' : 'The server cannot be reached. The call goes on where it can.')
 }
 
 export function showMessage (from: string, text: string, mine: boolean): void {

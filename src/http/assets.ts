@@ -16,6 +16,7 @@ const FILES = [
   'console/media.ts',
   'console/home.ts',
   'console/stage.ts',
+  'console/token.ts',
   'client/api.ts',
   'client/channel.ts',
   'client/client-error.ts',

@@ -17,7 +17,7 @@ let rooms = 0
 type Seen = { local: string, remote: string, protocol: string, framesDecoded: number, dataOpen: boolean }
 
 /** Keeps every connection that a page makes where the test can look at it. */
-async function openPage (page: Page, path: string): Promise<Page> {
+async function openPage (page: Page, path: string, server = app.url()): Promise<Page> {
   await page.addInitScript(() => {
     const made: RTCPeerConnection[] = []
     Object.assign(globalThis, { made })
@@ -28,7 +28,7 @@ async function openPage (page: Page, path: string): Promise<Page> {
       }
     }
   })
-  await page.goto(app.url() + path)
+  await page.goto(server + path)
   await page.waitForSelector('body[data-media]')
   return page
 }
@@ -114,22 +114,63 @@ test('three people see two others each', async () => {
   for (const page of pages) await page.waitForFunction(() => document.querySelectorAll('.tile[data-connection=connected]').length === 2)
 })
 
-test('a full room and a server that went away are said in words', async () => {
+/** A server of its own that goes, and comes back where it was. */
+async function shortLived (): Promise<{ url: string, go: () => Promise<void>, comeBack: () => Promise<void> }> {
   const own = await startApp()
+  const url = own.url()
+  return { url, go: async () => await own.stop(2000), comeBack: async () => { await startApp({ ...own.env, TURNPIKE_HTTP_PORT: new URL(url).port }) } }
+}
+
+test('without a server a page waits and says so in words; whoever leaves can join again when it is back', async () => {
+  const server = await shortLived()
   const browser = await launchBrowser({ camera: false })
   const page = await browser.newPage()
   await page.clock.install()
-  await page.goto(`${own.url()}/call/x`)
-  await page.waitForSelector('body[data-media]')
+  await openPage(page, '/call/x', server.url)
   await page.click('#join button')
   await page.waitForSelector('body[data-state=waiting]')
-  await own.stop(2000)
+  await server.go()
   await page.waitForFunction(() => document.querySelector('#messages')?.textContent?.includes('The server cannot be reached'))
-  await page.clock.fastForward(61_000)
-  await page.waitForSelector('body[data-state=ended]')
-  expect(await page.textContent('#notice')).toContain('The connection to the server was lost')
+  await page.clock.runFor(180_000)
+  expect(await page.textContent('#status')).toBe('No connection to the server. Trying again …')
+  await page.click('#leave')
   await page.click('#again')
   await page.waitForFunction(() => document.querySelector('#notice-title')?.textContent === 'You could not join')
+  expect(await page.textContent('#notice-text')).toBe('The server cannot be reached now. Look whether you have a network, and try again in a moment.')
+  await server.comeBack()
+  await page.click('#again')
+  await page.waitForSelector('#controls:not([hidden])')
+  expect(await page.textContent('#status')).toMatch(/You are in|Connecting/)
+})
+
+test('a call that flows goes on for as long as it flows, however long the server is away, and is the same when it is back', async () => {
+  const server = await shortLived()
+  const browser = await launchBrowser()
+  const pages: Page[] = []
+  for (let i = 0; i < 2; i++) {
+    const page = await (await browser.newContext()).newPage()
+    await page.clock.install()
+    pages.push(await openPage(page, '/call/goes-on', server.url))
+  }
+  await joined(pages)
+  await server.go()
+  for (const page of pages) {
+    await page.waitForFunction(() => document.querySelector('#status')?.textContent === 'One other person, directly. No connection to the server; the call goes on.')
+    await page.clock.runFor(180_000)
+  }
+  for (const page of pages) {
+    const { framesDecoded } = await seen(page)
+    await until('pictures arrive', async () => (await seen(page)).framesDecoded > framesDecoded + 10)
+    expect(await page.getAttribute('body', 'data-state')).toBe('connected')
+  }
+  await server.comeBack()
+  for (const page of pages) {
+    await until('the server to be found', async () => {
+      await page.clock.runFor(1000)
+      return await page.textContent('#status') === 'One other person, directly'
+    }, 30_000)
+  }
+  for (const page of pages) expect(await page.evaluate(() => (globalThis as unknown as { made: unknown[] }).made.length)).toBe(1)
 })
 
 test('pages load nothing from elsewhere, log no error, and a closed call page says so', async () => {

@@ -37,12 +37,15 @@ export function buildInternet (clients: number): Internet {
       ip -n ${pub} neigh add 203.0.113.254 lladdr 02:00:00:00:00:fe dev net nud permanent; ip -n ${pub} route add default via 203.0.113.254`)
   for (const { client, nat, number } of names) {
     const [inside, outside] = [`10.${number + 1}.0`, `203.0.113.${20 + number}`]
+    // Known to the client: what it sends while the cable is out would ask for it in vain, and again a second later, when the network is back.
+    const router = `02:00:00:00:01:0${number}`
     sh(`ip link add ${tag}w${number} netns ${pub} type veth peer name wan netns ${nat}
         ip -n ${pub} link set ${tag}w${number} master net up
         ip -n ${nat} link set wan up; ip -n ${nat} addr add ${outside}/24 dev wan
-        ip link add lan netns ${nat} type veth peer name eth0 netns ${client}
+        ip link add lan address ${router} netns ${nat} type veth peer name eth0 netns ${client}
         ip -n ${nat} link set lan up; ip -n ${nat} addr add ${inside}.1/24 dev lan
         ip -n ${client} link set eth0 up; ip -n ${client} addr add ${inside}.2/24 dev eth0; ip -n ${client} route add default via ${inside}.1
+        ip -n ${client} neigh add ${inside}.1 lladdr ${router} dev eth0 nud permanent
         ip netns exec ${nat} sysctl -qw net.ipv4.ip_forward=1`)
     const rules = `${scratchDirectory()}/nat.nft`
     // A home router lets nobody in that was not called, and gives each destination a port of its own.

@@ -46,6 +46,11 @@ export class Server {
     return this.#run.child.exitCode !== null || this.#run.child.signalCode !== null
   }
 
+  /** It takes nothing any more and says nothing, and its sockets are open. */
+  freeze (): void {
+    this.#run.child.kill('SIGSTOP')
+  }
+
   /** Resolves to the exit code, or the signal that ended it. */
   async end (signal: NodeJS.Signals): Promise<number | string | null> {
     this.#run.child.kill(signal)

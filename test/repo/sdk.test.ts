@@ -29,6 +29,10 @@ test('the bundle has less than 8 kB when it is compressed, and needs nothing els
   expect(about['dependencies']).toBeUndefined()
 })
 
+test('the call page is made with it in less than 120 lines', () => {
+  expect(readFileSync('src/console/call.ts', 'utf8').trimEnd().split('\n').length).toBeLessThan(120)
+})
+
 /** As npm would install it. */
 function installed (): string {
   const directory = scratchDirectory()

@@ -1,11 +1,13 @@
 /** The SDK in Node.js against the real server: how it is handed out, why it is refused, and that nothing is lost on the way. */
 import { setTimeout as wait } from 'node:timers/promises'
-import { beforeAll, expect, test } from 'vitest'
+import { beforeAll, expect, test, vi } from 'vitest'
 import { join, type Room } from '../../src/client/client.ts'
 import { startApp, type TestApp } from '../kit/app.ts'
+import { Cable } from '../kit/cable.ts'
 import { cleanUpAfterFile, whenDone } from '../kit/cleanup.ts'
 import { until } from '../kit/files.ts'
 import { tokenFor } from '../kit/peer.ts'
+import { Server } from '../kit/server.ts'
 
 cleanUpAfterFile()
 let app: TestApp
@@ -13,10 +15,32 @@ beforeAll(async () => { app = await startApp() })
 
 const urlOf = (of: TestApp): string => `${of.url().replace('http', 'ws')}/v1/signal`
 
-async function enter (room: string, peer: string, of: TestApp = app): Promise<Room> {
-  const joined = await join({ url: urlOf(of), getToken: async () => await tokenFor(of, room, { peer }), reconnect: { minMs: 20, maxMs: 100 }, framesPerSecond: 1000 })
+const enter = async (room: string, peer: string, of: TestApp = app): Promise<Room> => await enterAt(urlOf(of), async () => await tokenFor(of, room, { peer }))
+
+async function enterAt (url: string, getToken: () => Promise<string>): Promise<Room> {
+  const joined = await join({ url, getToken, reconnect: { minMs: 20, maxMs: 100 }, framesPerSecond: 1000 })
   whenDone(() => joined.leave())
   return joined
+}
+
+/** What happens in a room, as text. */
+function listen (room: Room): string[] {
+  const told: string[] = []
+  for (const type of ['state', 'signal', 'session-lost', 'undelivered', 'error', 'closed'] as const) room.on(type, detail => told.push(`${type} ${JSON.stringify(detail)}`))
+  return told
+}
+
+/** What the server says on every socket that is opened from now on. */
+function overhear (): string[] {
+  const said: string[] = []
+  vi.stubGlobal('WebSocket', class extends WebSocket {
+    constructor (url: string | URL, protocols?: string | string[]) {
+      super(url, protocols)
+      this.addEventListener('message', ({ data }) => said.push(String(data)))
+    }
+  })
+  whenDone(() => vi.unstubAllGlobals())
+  return said
 }
 
 test('the SDK is served to pages of every site, and not again while it is the same', async () => {
@@ -67,4 +91,45 @@ test('a thousand signals over a server that restarts in good order: each arrives
   expect(heard).toEqual(Array.from({ length: 1000 }, (_, i) => i))
   expect([ada.session, bob.session]).toEqual(sessions)
   expect(told).toEqual(['peer-joined', 'draining', 'draining'])
+})
+
+test('a server that is killed: both join anew by themselves, are told what may be lost, say again what was not accepted, and hear nothing twice', async () => {
+  const said = overhear()
+  const server = await Server.start({ TURNPIKE_SIGNALING_MAILBOX_SECONDS: '30' })
+  const cable = await Cable.to(server.port)
+  const ada = await enterAt(server.signalUrl, async () => await server.token('killed', { peer: 'ada' }))
+  const bob = await enterAt(`ws://127.0.0.1:${cable.port}/v1/signal`, async () => await server.token('killed', { peer: 'bob' }))
+  const sessions = [ada.session, bob.session]
+  const [toAda, toBob] = [listen(ada), listen(bob)]
+  await ada.send('bob', 'arrives')
+  await until('the word that it did', () => said.some(text => text.includes('"delivered"') && text.includes('"cid":1')))
+  // What is on Bob's way from now on vanishes, and neither end knows.
+  cable.stall('both')
+  await ada.send('bob', 'accepted, and vanishes')
+  const sent = [bob.send('ada', 'vanishes on the way to the server')]
+  server.freeze()
+  sent.push(ada.send('bob', 'written, and not accepted'))
+  await server.end('SIGKILL')
+  cable.cut('rst')
+  await until('both have noticed', () => ada.state === 'reconnecting' && bob.state === 'reconnecting')
+  sent.push(ada.send('bob', 'said while there is no server'))
+  await server.startAgain()
+  await Promise.all(sent)
+  await until('the rest', () => toBob.at(-1) === 'signal {"from":"ada","data":"said while there is no server"}' && toAda.at(-1)?.startsWith('signal') === true)
+  expect(toAda).toEqual([
+    'state "reconnecting"',
+    'state "joined"',
+    'session-lost {"undelivered":[{"cid":2,"to":"bob","data":"accepted, and vanishes"}]}',
+    'signal {"from":"bob","data":"vanishes on the way to the server"}',
+  ])
+  expect(toBob).toEqual([
+    'signal {"from":"ada","data":"arrives"}',
+    'state "reconnecting"',
+    'state "joined"',
+    'session-lost {"undelivered":[]}',
+    'signal {"from":"ada","data":"written, and not accepted"}',
+    'signal {"from":"ada","data":"said while there is no server"}',
+  ])
+  expect([ada, bob].map(({ session }) => sessions.includes(session))).toEqual([false, false])
+  expect([[...ada.peers.keys()], [...bob.peers.keys()]]).toEqual([['bob'], ['ada']])
 })
