@@ -18,7 +18,7 @@ const WORTH_A_VIEW = 48
 /** The bytes are no frames that a client may send. */
 export class FrameError extends Error {
   /** What the socket is to be closed with (RFC 6455 §7.4.1). */
-  readonly closeCode: 1002 | 1007 | 1009
+  readonly closeCode: 1002 | 1007 | 1008 | 1009
 
   constructor (closeCode: FrameError['closeCode'], message: string) {
     super(message)
@@ -30,6 +30,7 @@ export class FrameError extends Error {
 export type FrameReceiver = {
   /** Of a message. */
   readonly mostBytes: number
+  readonly mostFragments: number
   /** Once it is false, what comes is not looked at any more. */
   readonly isReading: boolean
   unfinished: Unfinished | null
@@ -38,15 +39,16 @@ export type FrameReceiver = {
   onControl (opcode: number, data: Buffer): void
 }
 
-/** Bytes that come in pieces, however small: they take at most twice their size. */
+/** Bytes that come in pieces, however small: they take at most twice their size, and no more than all of them will. */
 class Growing {
   length = 0
   #bytes: Buffer = Buffer.alloc(0)
 
-  append (piece: Buffer): void {
+  /** `most`: so many bytes it will be, or fewer, unless there are more already. */
+  append (piece: Buffer, most: number): void {
     const length = this.length + piece.length
     if (length > this.#bytes.length) {
-      const grown = Buffer.allocUnsafeSlow(2 * length)
+      const grown = Buffer.allocUnsafeSlow(Math.max(length, Math.min(2 * length, most)))
       this.#bytes.copy(grown, 0, 0, this.length)
       this.#bytes = grown
     }
@@ -65,6 +67,7 @@ export class Unfinished {
   needed = 0
   /** The fragments of a message that have come. */
   message: Growing | null = null
+  fragments = 0
   isBinary = false
 }
 
@@ -77,7 +80,7 @@ export function readFrames (receiver: FrameReceiver, chunk: Buffer): void {
       receiver.unfinished ??= new Unfinished()
       receiver.unfinished.needed = -taken
       receiver.unfinished.frame = new Growing()
-      return receiver.unfinished.frame.append(bytes.subarray(at))
+      return receiver.unfinished.frame.append(bytes.subarray(at), -taken)
     }
     at += taken
   }
@@ -89,7 +92,7 @@ const NO_BYTES = Buffer.alloc(0)
 /** What can be read now: nothing where the frame that has begun is still too short. */
 function withKept (unfinished: Unfinished | null, chunk: Buffer): Buffer {
   if (unfinished === null || unfinished.frame === null) return chunk
-  unfinished.frame.append(chunk)
+  unfinished.frame.append(chunk, unfinished.needed)
   if (unfinished.frame.length < unfinished.needed) return NO_BYTES
   const { bytes } = unfinished.frame
   unfinished.frame = null
@@ -139,10 +142,12 @@ function readData (receiver: FrameReceiver, first: number, payload: Buffer): voi
   if (isFinal && opcode !== OPCODE.continuation) return hand(receiver, payload, opcode === OPCODE.binary)
   const unfinished = receiver.unfinished ??= new Unfinished()
   if (opcode !== OPCODE.continuation) unfinished.isBinary = opcode === OPCODE.binary
+  if (++unfinished.fragments > receiver.mostFragments) throw new FrameError(1008, `a message may have ${receiver.mostFragments} fragments`)
   const message = unfinished.message ??= new Growing()
-  message.append(payload)
+  message.append(payload, receiver.mostBytes)
   if (!isFinal) return
   unfinished.message = null
+  unfinished.fragments = 0
   hand(receiver, message.bytes, unfinished.isBinary)
 }
 

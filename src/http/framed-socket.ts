@@ -1,6 +1,6 @@
 /**
  * The server's end of a WebSocket (RFC 6455), in place of the one that ws would make after its handshake: what of it is used here, without
- * extensions, and with one listener for each event. An idle peer costs a third less so, and a signal a fifth (docs/operations.md, Speed).
+ * extensions, and with one listener for each event. An idle peer takes 1.6 kB less so (docs/decisions/012, and docs/operations.md, Speed).
  */
 import type { Socket as TcpSocket } from 'node:net'
 import { FrameError, OPCODE, readFrames, type FrameReceiver, type Unfinished } from './client-frames.ts'
@@ -14,7 +14,7 @@ const MOST_REASON_BYTES = 123
 /** Whoever does not read is sent no pong: it will want the last one alone (RFC 6455 §5.5.3). */
 const MOST_UNREAD_BYTES = 65_536
 /** Refusals as ws calls them. */
-const REFUSALS: Readonly<Record<FrameError['closeCode'], string>> = { 1002: 'WS_ERR_PROTOCOL', 1007: 'WS_ERR_INVALID_UTF8', 1009: 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH' }
+const REFUSALS: Readonly<Record<FrameError['closeCode'], string>> = { 1002: 'WS_ERR_PROTOCOL', 1007: 'WS_ERR_INVALID_UTF8', 1008: 'WS_ERR_TOO_MANY_BUFFERED_PARTS', 1009: 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH' }
 
 type Listeners = { message (data: Buffer, isBinary: boolean): void, ping (data: Buffer): void, pong (data: Buffer): void, close (code: number): void, error (error: Error): void }
 const nobody = (): void => {}
@@ -25,6 +25,7 @@ type Tcp = TcpSocket & { [FRAMED]: FramedSocket }
 export class FramedSocket implements FrameReceiver {
   unfinished: Unfinished | null = null
   readonly mostBytes: number
+  readonly mostFragments: number
   /** Set by the handshake. */
   _protocol = ''
   readonly #listeners: Listeners = { message: nobody, ping: nobody, pong: nobody, close: nobody, error: nobody }
@@ -37,8 +38,9 @@ export class FramedSocket implements FrameReceiver {
   #timer: NodeJS.Timeout | null = null
 
   /** As the server of ws makes its own. */
-  constructor (_address: null, _protocols: undefined, { maxPayload }: { maxPayload: number }) {
+  constructor (_address: null, _protocols: undefined, { maxPayload, maxFragments }: { maxPayload: number, maxFragments: number }) {
     this.mostBytes = maxPayload
+    this.mostFragments = maxFragments
   }
 
   get OPEN (): number { return OPEN }

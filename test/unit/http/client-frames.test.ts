@@ -6,6 +6,7 @@ import * as ws from 'ws'
 import { OPCODE, readFrames, type FrameReceiver } from '../../../src/http/client-frames.ts'
 
 const MOST_BYTES = 70_000
+const MOST_FRAGMENTS = 4
 /** What comes out: messages and control frames, and the code of what is none, behind which there is nothing. */
 type Outcome = (readonly [what: string, data: string] | number)[]
 type Theirs = Writable & { on (event: string, listener: (...args: never[]) => void): Theirs }
@@ -34,6 +35,7 @@ function ours (chunks: readonly Buffer[]): Outcome {
   const outcome: Outcome = []
   const receiver: FrameReceiver & { isReading: boolean } = {
     mostBytes: MOST_BYTES,
+    mostFragments: MOST_FRAGMENTS,
     isReading: true,
     unfinished: null,
     onMessage: (data, isBinary) => outcome.push([isBinary ? 'binary' : 'text', hex(data)]),
@@ -53,7 +55,7 @@ function ours (chunks: readonly Buffer[]): Outcome {
 function theirs (chunks: readonly Buffer[]): Outcome {
   const outcome: Outcome = []
   let isOver = false
-  const receiver = new Receiver({ isServer: true, maxPayload: MOST_BYTES })
+  const receiver = new Receiver({ isServer: true, maxPayload: MOST_BYTES, maxFragments: MOST_FRAGMENTS })
     .on('message', (data: Buffer, isBinary: boolean) => outcome.push([isBinary ? 'binary' : 'text', hex(data)]))
     .on('ping', (data: Buffer) => outcome.push(['ping', hex(data)]))
     .on('pong', (data: Buffer) => outcome.push(['pong', hex(data)]))
@@ -100,9 +102,9 @@ test('byte by byte it is the same', () => {
   }), { numRuns: 100 })
 })
 
-test('between messages nothing is kept, and of what has begun at most twice its size', () => {
+test('between messages nothing is kept; what has begun takes at most twice its size, and no more than the whole', () => {
   const mask = Buffer.from([1, 2, 3, 4])
-  const receiver: FrameReceiver = { mostBytes: MOST_BYTES, isReading: true, unfinished: null, onMessage: () => {}, onControl: () => {} }
+  const receiver: FrameReceiver = { mostBytes: MOST_BYTES, mostFragments: MOST_FRAGMENTS, isReading: true, unfinished: null, onMessage: () => {}, onControl: () => {} }
   const whole = Buffer.concat([frame({ first: 0x01, payload: Buffer.from('a'), mask }), frame({ first: 0x80, payload: Buffer.from('b'), mask })])
   for (const chunk of pieces(whole, [1, 3, 8, 12])) readFrames(receiver, chunk)
   expect(receiver.unfinished).toBeNull()
@@ -111,4 +113,7 @@ test('between messages nothing is kept, and of what has begun at most twice its 
   const { frame: kept } = receiver.unfinished ?? {}
   expect(kept?.length).toBe(1007)
   expect(kept?.bytes.buffer.byteLength).toBeLessThanOrEqual(2 * 1007)
+  readFrames(receiver, Buffer.alloc(60_000))
+  readFrames(receiver, Buffer.alloc(1))
+  expect(receiver.unfinished?.frame?.bytes.buffer.byteLength).toBe(65_008)
 })

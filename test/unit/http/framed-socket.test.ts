@@ -8,7 +8,7 @@ import { until } from '../../kit/files.ts'
 
 let server: WebSocketServer
 beforeAll(async () => {
-  server = new WebSocketServer({ host: '127.0.0.1', port: 0, perMessageDeflate: false, clientTracking: false, maxPayload: 1000, WebSocket: FramedSocket as never })
+  server = new WebSocketServer({ host: '127.0.0.1', port: 0, perMessageDeflate: false, clientTracking: false, maxFragments: 256, maxPayload: 1000, WebSocket: FramedSocket as never })
   await once(server, 'listening')
 })
 afterAll(() => { server.close() })

@@ -9,7 +9,7 @@ import { WsSocket } from '../../../src/http/ws-socket.ts'
 
 let server: WebSocketServer
 beforeAll(async () => {
-  server = new WebSocketServer({ host: '127.0.0.1', port: 0, perMessageDeflate: false, clientTracking: false, WebSocket: FramedSocket as never })
+  server = new WebSocketServer({ host: '127.0.0.1', port: 0, perMessageDeflate: false, clientTracking: false, maxFragments: 256, WebSocket: FramedSocket as never })
   await once(server, 'listening')
 })
 afterAll(() => { server.close() })
