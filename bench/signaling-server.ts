@@ -75,6 +75,7 @@ process.stdout.write(`${JSON.stringify({ port })}\n`)
 createInterface({ input: process.stdin }).on('line', line => {
   const [asked, ...numbers] = line.split(' ')
   const [count = 0, size = 0] = numbers.map(Number)
-  globalThis.gc?.()
+  // One collection leaves what the one before has moved.
+  for (let i = 0; i < 3; i++) globalThis.gc?.()
   process.stdout.write(`${JSON.stringify(asked === 'tokens' ? tokens?.(count, size) : process.memoryUsage())}\n`)
 })

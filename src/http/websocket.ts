@@ -9,6 +9,7 @@ import { RESUME_PREFIX, SUBPROTOCOL, TOKEN_PREFIX } from '../protocol/frames.ts'
 import type { SignalGrant, Signaling } from '../signaling/signaling.ts'
 import type { App } from './app-type.ts'
 import { readFairly } from './fair-reading.ts'
+import { FramedSocket } from './framed-socket.ts'
 import { listen, WsSocket } from './ws-socket.ts'
 
 export type SignalSocketNeeds = JoiningNeeds & { signaling: Pick<Signaling, 'admit' | 'attach' | 'resume' | 'requireSession'> }
@@ -30,7 +31,8 @@ const MOST_FRAGMENTS = 256
 export async function acceptWebSockets (app: App, messageBytes: number): Promise<void> {
   const offersUs = (protocols: Set<string>): string | false => (protocols.has(SUBPROTOCOL) ? SUBPROTOCOL : false)
   // signaling.stop ends the sockets, with a reason; the plugin would end them without one.
-  await app.register(websocket, { options: { maxPayload: messageBytes, maxFragments: MOST_FRAGMENTS, perMessageDeflate: false, handleProtocols: offersUs }, preClose: done => done() })
+  const options = { maxPayload: messageBytes, maxFragments: MOST_FRAGMENTS, perMessageDeflate: false, handleProtocols: offersUs, clientTracking: false, WebSocket: FramedSocket as never }
+  await app.register(websocket, { options, preClose: done => done() })
   app.decorateRequest('joining', null)
 }
 

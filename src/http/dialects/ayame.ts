@@ -62,7 +62,6 @@ function awaitRegister (ws: WebSocket, request: FastifyRequest, needs: AyameNeed
   }
   const done = (): void => {
     clearTimeout(tooLate)
-    // Ours alone: by one of its own the server of ws forgets the socket when it has closed.
     ws.off('error', onError).off('close', done).off('message', onMessage)
     count(-1)
   }

@@ -15,9 +15,10 @@ test('nothing is left of a client that was refused and has gone', async () => {
   const url = await app.listen({ host: '127.0.0.1', port: 0 })
   const client = new WebSocket(`${url.replace('http', 'ws')}/ayame`)
   await once(client, 'open')
-  expect(app.websocketServer.clients.size).toBe(1)
+  const connections = async (): Promise<number> => await new Promise(resolve => { app.server.getConnections((_, count) => resolve(count)) })
+  expect(await connections()).toBe(1)
   client.send('{"type":"register","roomId":"r"}')
   const [frame] = await once(client, 'message') as [Buffer]
   expect(JSON.parse(frame.toString())).toEqual({ type: 'reject', reason: 'token-missing' })
-  await until('the server has forgotten the socket', () => app.websocketServer.clients.size === 0)
+  await until('the server has forgotten the socket', async () => await connections() === 0)
 })

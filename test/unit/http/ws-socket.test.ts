@@ -4,17 +4,15 @@ import { once } from 'node:events'
 import fc from 'fast-check'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { WebSocket, WebSocketServer } from 'ws'
+import { FramedSocket } from '../../../src/http/framed-socket.ts'
 import { WsSocket } from '../../../src/http/ws-socket.ts'
 
 let server: WebSocketServer
 beforeAll(async () => {
-  server = new WebSocketServer({ host: '127.0.0.1', port: 0, perMessageDeflate: false })
+  server = new WebSocketServer({ host: '127.0.0.1', port: 0, perMessageDeflate: false, clientTracking: false, maxFragments: 256, WebSocket: FramedSocket as never })
   await once(server, 'listening')
 })
-afterAll(() => {
-  server.clients.forEach(client => client.terminate())
-  server.close()
-})
+afterAll(() => { server.close() })
 
 /** A socket of ours, what its client has read, and its close code. */
 async function connected (): Promise<{ socket: WsSocket, ws: WebSocket, tcp: Socket, client: WebSocket, read: string[], closed: Promise<number> }> {
@@ -65,7 +63,7 @@ test('a client that leaves is not sent what still waits behind the end of its so
   tcp.on('error', error => errors.push(error))
   ws.on('message', () => socket.send('what waits when the close is read', false))
   // Both in one piece: they are read in the same turn.
-  const ended = once(ws, 'close')
+  const ended = new Promise(resolve => ws.on('close', resolve))
   tcpOf(client).cork()
   client.send('hello')
   client.close(1000)
