@@ -45,6 +45,7 @@ export type Acme = Part & {
 }
 
 const MOST_REFUSALS = 2
+const SOON_SECONDS = 5
 /** Names in DNS are looked at so often. */
 const LOOK_SECONDS = 3600
 /** Longest that a timer of Node's can wait is 24 days. */
@@ -218,7 +219,10 @@ class Authority implements Acme {
     this.#failures++
     this.#problem = { code: problem.code, reason: problem.message }
     if (problem.code === 'acme-refused' || problem.code === 'acme-challenge-failed') this.#refusals = [...this.#refusals, problem.message].slice(-MOST_REFUSALS)
-    const seconds = waitAfter(this.#failures, problem, config.acme.retrySeconds)
+    // The relay is still finding out which address to name.
+    const { retrySeconds } = config.acme
+    const isSoon = problem.code === 'acme-name-elsewhere' && this.#needs.publicAddress() === ''
+    const seconds = waitAfter(this.#failures, problem, isSoon ? Math.min(retrySeconds, SOON_SECONDS) : retrySeconds)
     this.#nextTryAt = nowSeconds() + seconds
     if (problem.code === 'acme-rate-limited') replaceFile(this.#silenceFile, String(this.#nextTryAt))
     if (problem.code !== 'acme-name-elsewhere') metrics.add('turnpike_acme_orders_total', { result: 'failed' })
