@@ -35,7 +35,7 @@ export async function startHouse (env: Record<string, string> = {}, fill: (store
     isKeyAlive: keyId => access.isKeyAlive(keyId),
     settingsOf: project => access.projects.require(project).settings,
     requireAllowance: project => usage.requireAllowance(project),
-    relays: () => [{ host: 'turn.example', port: 3478, tlsPort: 5349, secret: null }],
+    relays: () => [{ host: 'turn.example', port: 3478, tlsHost: 'turn.example', tlsPort: 5349, secret: null }],
     regions: () => ['default'],
     relayDown: () => '',
     applySecrets: () => {},
@@ -44,8 +44,8 @@ export async function startHouse (env: Record<string, string> = {}, fill: (store
     cut: async () => 0,
   })
   const signaling = createSignaling({ ...world, limits: config.signaling, limitsOf: project => access.projects.get(project)?.settings.quotas ?? null, announce: () => {}, isEnabled: () => true, iceServersFor: peer => credentials.issueFor(peer), onKicked: async () => ({ allocationsClosed: 0 }) })
-  const relay = { health: (): never => { throw new Error('there is no relay here') }, healths: () => [], begin: (): never => { throw new Error('there is no relay here') }, rateOf: () => 0, allocations: () => [], cut: async () => 0, examine: async () => [] }
-  const http = createHttp({ ...world, config, access, credentials, relay, signaling, usage, webhooks, logger: log, version: 'bench' })
+  const relay = { health: (): never => { throw new Error('there is no relay here') }, healths: () => [], begin: (): never => { throw new Error('there is no relay here') }, rateOf: () => 0, allocations: () => [], cut: async () => 0 }
+  const http = createHttp({ ...world, config, certificates: { served: () => null, use: () => {} }, certificateStatus: () => null, examine: async () => [], access, credentials, relay, signaling, usage, webhooks, logger: log, version: 'bench' })
   await startAll([access, usage, signaling, http, credentials])
   return { url: http.url(), access }
 }

@@ -17,6 +17,7 @@ const TOOLS = [
   ['curl', 'curl', 'clients that are programs'],
   ['zsh', 'zsh', 'completion in the shell that it is for'],
   ['openssl', 'openssl', 'certificates of the tests'],
+  ['pebble', 'pebble', 'a certificate authority that speaks ACME'],
   ['taskset', 'util-linux', 'benchmarks on a core of their own'],
 ] as const
 

@@ -8,6 +8,9 @@ import { watchDisk } from './metrics/disk.ts'
 import { createMetrics, type Metrics } from './metrics/metrics.ts'
 import { watchProcess } from './metrics/process.ts'
 import type { ProjectSettings } from './protocol/project-settings.ts'
+import { createAcme, type Acme } from './acme/acme.ts'
+import { Certificates } from './tls/certificates.ts'
+import { byGravity, type Finding } from './protocol/findings.ts'
 import { createAccess, type Access, migrations as accessMigrations } from './access/access.ts'
 import { createCredentials, type Credentials, migrations as credentialsMigrations } from './credentials/credentials.ts'
 import { createRelay, type Relay, type RelayHealth } from './relay/relay.ts'
@@ -28,6 +31,8 @@ export type World = {
   dockerHost: string | undefined
   /** May coturn be installed with apt where it is missing? */
   installRelay: boolean
+  /** The addresses of a name, where this machine is not to be asked. */
+  resolve?: (name: string) => Promise<readonly string[]>
 }
 
 export type App = {
@@ -50,6 +55,10 @@ export type App = {
   url (): string
   metricsUrl (): string
   iceUrls (): string[]
+  /** Where others reach it by https; null where it is not served. */
+  httpsUrl (): string | null
+  /** How far certificates by ACME are; null where there are none. */
+  certificateStatus (): ReturnType<Acme['status']>
 }
 
 /** Puts a backup in the place of the database of a data directory that no process uses. Returns where what was there is kept. */
@@ -62,6 +71,7 @@ export function createApp (config: Config, world: World): App {
   const metrics = createMetrics()
   metrics.set('turnpike_build_info', { version: world.version, node: process.versions.node }, 1)
 
+  const { certificates, acme } = certify(config, world, metrics, () => relay.health().publicAddress)
   const access = createAccess({ store, metrics, config, log, nowSeconds })
   const settingsOf = (project: string): ProjectSettings | null => access.projects.get(project)?.settings ?? null
   const webhooks = createWebhooks({ store, metrics, log, nowSeconds, settingsOf, secretOf: project => (access.projects.get(project) === undefined ? null : access.projects.webhookSecret(project)) })
@@ -84,8 +94,7 @@ export function createApp (config: Config, world: World): App {
   })
   const relay = createRelay({
     ...world,
-    config,
-    metrics,
+    ...{ config, certificates, metrics },
     secrets: takesAnyUserName => credentials.acceptedSecrets(takesAnyUserName),
     onTraffic: event => usage.addTraffic(event),
     onBegun: allocation => usage.addAllocation(allocation),
@@ -104,9 +113,19 @@ export function createApp (config: Config, world: World): App {
     iceServersFor: peer => credentials.issueFor(peer),
     onKicked: (kicked, write) => keepOut({ access, credentials }, kicked, write),
   })
-  const http = createHttp({ config, access, credentials, relay, signaling, usage, webhooks, metrics, store, nowSeconds, logger: log, version: world.version })
+  const http = createHttp({ config, certificates, certificateStatus: () => acme.status(), examine: async () => await examineAll(acme, relay), access, credentials, relay, signaling, usage, webhooks, metrics, store, nowSeconds, logger: log, version: world.version })
 
-  return appOver({ machine: watchMachine(metrics, config.dataDir), access, webhooks, usage, credentials, relay, signaling, http, grpc: createGrpc({ config, log, signaling, grantFor: mayJoin(config, access) }) }, store)
+  return appOver({ acme, certificates, machine: watchMachine(metrics, config.dataDir), access, webhooks, usage, credentials, relay, signaling, http, grpc: createGrpc({ config, certificates, log, signaling, grantFor: mayJoin(config, access) }) }, store)
+}
+
+async function examineAll (acme: Acme, relay: Relay): Promise<Finding[]> {
+  return byGravity([...acme.examine(), ...await relay.examine()])
+}
+
+/** What TLS is served with, and who gets it. */
+function certify (config: Config, world: World, metrics: Metrics, publicAddress: () => string): { certificates: Certificates, acme: Acme } {
+  const certificates = new Certificates({ files: config.certificate.files, checkSeconds: config.tls.checkSeconds, log: world.log, metrics })
+  return { certificates, acme: createAcme({ ...world, config, metrics, publicAddress, onIssued: async () => await certificates.check() }) }
 }
 
 function mayJoin (config: Config, access: Access): GrpcNeeds['grantFor'] {
@@ -131,14 +150,14 @@ function watchMachine (metrics: Metrics, dataDir: string): Part {
   }
 }
 
-type Parts = { machine: Part, access: Access, webhooks: Webhooks, usage: Usage, credentials: Credentials, relay: Relay, signaling: Signaling, http: Http, grpc: GrpcDoor }
+type Parts = { acme: Acme, certificates: Part, machine: Part, access: Access, webhooks: Webhooks, usage: Usage, credentials: Credentials, relay: Relay, signaling: Signaling, http: Http, grpc: GrpcDoor }
 
-function appOver ({ machine, access, webhooks, usage, credentials, relay, signaling, http, grpc }: Parts, store: Store): App {
+function appOver ({ acme, certificates, machine, access, webhooks, usage, credentials, relay, signaling, http, grpc }: Parts, store: Store): App {
   return {
     // HTTP before the relay, so that one that needs long (an image is pulled) is told of by /readyz meanwhile.
-    start: async () => { await startAll([machine, access, webhooks, usage, signaling, http, grpc, relay, credentials]) },
+    start: async () => { await startAll([machine, acme, certificates, access, webhooks, usage, signaling, http, grpc, relay, credentials]) },
     stop: async deadlineMs => {
-      await stopAll([machine, access, webhooks, usage, credentials, relay, http, grpc, signaling], deadlineMs)
+      await stopAll([machine, acme, certificates, access, webhooks, usage, credentials, relay, http, grpc, signaling], deadlineMs)
       store.close()
     },
     close: () => store.close(),
@@ -147,9 +166,11 @@ function appOver ({ machine, access, webhooks, usage, credentials, relay, signal
     firstKeys: () => access.firstKeys(),
     relayHealth: () => relay.health(),
     decisions: () => relay.decisions(),
-    firewall: () => [{ protocol: 'tcp', ports: new URL(http.url()).port, what: 'API, signaling and the call page' }, ...grpc.firewall(), ...relay.firewall()],
+    firewall: () => [...http.firewall(), ...acme.firewall(), ...grpc.firewall(), ...relay.firewall()],
     url: () => http.url(),
     metricsUrl: () => http.metricsUrl(),
     iceUrls: () => credentials.urls(),
+    httpsUrl: () => http.httpsUrl(),
+    certificateStatus: () => acme.status(),
   }
 }

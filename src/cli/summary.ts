@@ -3,7 +3,7 @@ import { errorEntry } from '../protocol/errors.ts'
 import type { App } from '../app.ts'
 
 /** The summary of an app that has started. Keys stand in it only where this start has made them. */
-export function renderSummary (app: Pick<App, 'firstKeys' | 'relayHealth' | 'decisions' | 'firewall' | 'url' | 'iceUrls'>, { callPage, publicHost, colour }: { callPage: boolean, publicHost: string, colour: boolean }): string {
+export function renderSummary (app: Pick<App, 'firstKeys' | 'relayHealth' | 'decisions' | 'firewall' | 'url' | 'httpsUrl' | 'certificateStatus' | 'iceUrls'>, { callPage, publicHost, colour }: { callPage: boolean, publicHost: string, colour: boolean }): string {
   const bold = (text: string): string => (colour ? `\u001b[1m${text}\u001b[22m` : text)
   const health = app.relayHealth()
   const { adminKey, apiKey } = app.firstKeys()
@@ -13,8 +13,9 @@ export function renderSummary (app: Pick<App, 'firstKeys' | 'relayHealth' | 'dec
     relayLine(health, bold),
     ...health.warnings.map(warning => `  warning: ${warning}`),
     ...app.decisions().map(decision => `  ${decision}`),
+    ...certificateLines(app.certificateStatus()),
     '',
-    ...(callPage ? callPageLines(url, publicHost, bold) : []),
+    ...(callPage ? callPageLines(url, app.httpsUrl(), publicHost, bold) : []),
     `  API         ${url}/v1/docs`,
     `  STUN, TURN  ${app.iceUrls().join('  ') || 'none until the relay is proved'}`,
     '',
@@ -38,7 +39,16 @@ function relayLine (health: ReturnType<App['relayHealth']>, bold: (text: string)
   return `${bold('Turnpike is up, its relay is not')}: ${title} — ${health.reason}${cure}\n  ${who}; trying again by itself`
 }
 
-function callPageLines (url: string, publicHost: string, bold: (text: string) => string): string[] {
+function certificateLines (status: ReturnType<App['certificateStatus']>): string[] {
+  if (status === null || status.ready) return []
+  const { domain, problem } = status
+  return problem === null
+    ? [`  the first certificate for ${domain} is being got; /readyz tells how far it is`]
+    : [`  warning: no certificate for ${domain} yet: ${problem.reason}; trying again by itself [${problem.code}]`]
+}
+
+function callPageLines (url: string, httpsUrl: string | null, publicHost: string, bold: (text: string) => string): string[] {
+  if (httpsUrl !== null) return [`  call page   ${bold(`${httpsUrl}/call/demo`)}   (open to everybody who reaches it; TURNPIKE_CALL_PAGE=off closes it)`]
   const port = new URL(url).port
   const elsewhere = `http://${publicHost}${port === '' ? '' : `:${port}`}/call/demo`
   return [

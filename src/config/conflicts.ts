@@ -1,7 +1,7 @@
 /** Settings that are right one by one and wrong together, and the files that they name. */
-import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { isIP } from 'node:net'
 import { FIRST_RELAY } from '../protocol/relay-names.ts'
+import { checkAcme, checkHttps, checkTls } from './certificate-conflicts.ts'
 import type { Config } from './schema.ts'
 
 type Findings = { problems: { where: string, message: string }[], warnings: string[] }
@@ -26,6 +26,8 @@ export function findConflicts (config: Config, readFile: (path: string) => strin
   if (credentials.minTtlSeconds > credentials.maxTtlSeconds) problem('TURNPIKE_CREDENTIALS_MIN_TTL_SECONDS', `is ${credentials.minTtlSeconds}, above TURNPIKE_CREDENTIALS_MAX_TTL_SECONDS, which is ${credentials.maxTtlSeconds}`)
   else if (credentials.ttlSeconds < credentials.minTtlSeconds || credentials.ttlSeconds > credentials.maxTtlSeconds) problem('TURNPIKE_CREDENTIALS_TTL_SECONDS', `is ${credentials.ttlSeconds}; expected it between TURNPIKE_CREDENTIALS_MIN_TTL_SECONDS (${credentials.minTtlSeconds}) and TURNPIKE_CREDENTIALS_MAX_TTL_SECONDS (${credentials.maxTtlSeconds})`)
   checkTls(config.tls, readFile, problem, warnings)
+  checkHttps(config, problem, warnings)
+  checkAcme(config, readFile, problem, warnings)
   return { problems, warnings }
 }
 
@@ -82,25 +84,4 @@ function portsIn (relay: Config['relay'], { minPort, maxPort }: Config['relay'])
 
 function portsOf ({ port, tlsPort, alternatePort, alternateTlsPort }: Config['relay']): number[] {
   return [port, tlsPort, alternatePort, alternateTlsPort]
-}
-
-function checkTls (tls: Config['tls'], readFile: (path: string) => string, problem: (where: string, message: string) => void, warnings: string[]): void {
-  if (tls.cert === undefined && tls.key === undefined) return
-  if (tls.cert === undefined) return problem('TURNPIKE_TLS_CERT', 'is not set, but TURNPIKE_TLS_KEY is; expected both or neither')
-  if (tls.key === undefined) return problem('TURNPIKE_TLS_KEY', 'is not set, but TURNPIKE_TLS_CERT is; expected both or neither')
-  const certificate = attempt(() => new X509Certificate(readFile(tls.cert ?? '')))
-  const key = attempt(() => createPrivateKey(readFile(tls.key ?? '')))
-  if (certificate === null) problem('TURNPIKE_TLS_CERT', `is ${JSON.stringify(tls.cert)}; expected a readable file with a certificate chain in PEM`)
-  if (key === null) problem('TURNPIKE_TLS_KEY', `is ${JSON.stringify(tls.key)}; expected a readable file with a private key in PEM, without a passphrase`)
-  if (certificate === null || key === null) return
-  if (!certificate.checkPrivateKey(key)) problem('TURNPIKE_TLS_KEY', `is ${JSON.stringify(tls.key)}, which does not belong to the certificate in TURNPIKE_TLS_CERT`)
-  if (new Date(certificate.validTo).getTime() < Date.now()) warnings.push(`the certificate in TURNPIKE_TLS_CERT expired on ${certificate.validTo}: browsers will refuse TURN over TLS`)
-}
-
-function attempt<T> (work: () => T): T | null {
-  try {
-    return work()
-  } catch {
-    return null
-  }
 }

@@ -6,6 +6,7 @@ import { parse as parseYaml } from 'yaml'
 import { isTurnpikeError } from '../protocol/errors.ts'
 import { applyPatch, isProjectId, PROJECT_ID_EXPECTED } from '../protocol/project-settings.ts'
 import { measureMachine, type Machine } from './machine.ts'
+import { certificateOf, httpsPortFor } from './certificate.ts'
 import type { Config } from './schema.ts'
 import { listSettings, type Setting } from './settings.ts'
 import { findConflicts } from './conflicts.ts'
@@ -14,7 +15,7 @@ import { lastRelayPort } from './sizing.ts'
 
 /** One thing that is wrong: where, what it is (never of a secret), what was expected. */
 export type ConfigProblem = { where: string, message: string }
-export type Source = 'environment' | 'secret file' | 'settings file' | 'default' | 'computed from the machine'
+export type Source = 'environment' | 'secret file' | 'settings file' | 'default' | 'computed from the machine' | 'computed from other settings'
 export type Loaded = {
   /** Every setting resolved, frozen. Only to be used where `problems` is empty. */
   config: Config
@@ -28,6 +29,7 @@ export type LoadNeeds = { env: Readonly<Record<string, string | undefined>>, rea
 
 type Found = { value: unknown, source: Source } | null
 type RelayPorts = { driver: string, minPort: number, maxPort?: number, port: number, tlsPort: number, alternatePort: number, alternateTlsPort: number }
+type Unresolved = Pick<Config, 'dataDir' | 'domain' | 'publicHost' | 'tls' | 'acme' | 'certificate'> & { https: { port?: number } }
 type Gathered = { problems: ConfigProblem[], warnings: string[] }
 
 /** Reads all settings. Never throws: what is wrong is in `problems`. */
@@ -44,6 +46,7 @@ export function loadConfig ({ env, readFile, machine }: LoadNeeds): Loaded {
     assign(config, setting.path, found?.value ?? setting.fallback)
   }
   computeMaxPort(config['relay'] as RelayPorts, sources, isOwn => machine ?? measureMachine(readFile, isOwn))
+  computeFromDomain(config as unknown as Unresolved, sources)
   const declared = isObject(file) && isObject(file['projects']) ? file['projects'] : {}
   // A name with nothing under it is null in YAML, and means a project as it is by default.
   const projects = Object.fromEntries(Object.entries(declared).map(([id, patch]) => [id, patch ?? {}]))
@@ -64,6 +67,19 @@ function computeMaxPort (relay: RelayPorts, sources: Map<string, Source>, machin
   if (relay.maxPort !== undefined) return
   relay.maxPort = lastRelayPort(relay.minPort, machine(relay.driver !== 'docker'), [relay.port, relay.tlsPort, relay.alternatePort, relay.alternateTlsPort])
   sources.set('TURNPIKE_RELAY_MAX_PORT', 'computed from the machine')
+}
+
+/** What follows from the name that people use. */
+function computeFromDomain (config: Unresolved, sources: Map<string, Source>): void {
+  const follow = (variable: string): void => { sources.set(variable, 'computed from other settings') }
+  if (config.publicHost === undefined && config.domain !== undefined) {
+    config.publicHost = config.domain
+    follow('TURNPIKE_PUBLIC_HOST')
+  }
+  config.certificate = certificateOf(config)
+  if (config.https.port !== undefined) return
+  config.https.port = httpsPortFor(config.domain, config.certificate)
+  follow('TURNPIKE_HTTPS_PORT')
 }
 
 function findValue (setting: Setting, env: LoadNeeds['env'], readFile: LoadNeeds['readFile'], file: object, { problems, warnings }: Gathered): Found {

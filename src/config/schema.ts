@@ -12,7 +12,8 @@ const Count = (defaultCount: number, maximum: number, description: string) => Ty
 
 export const ConfigSchema = Type.Object({
   dataDir: Type.String({ minLength: 1, default: './data', description: 'Directory of everything that is kept: database, secrets, relay files.' }),
-  publicHost: Type.Optional(Type.String({ minLength: 1, maxLength: 253, accepts: 'host', description: 'Host name (or IPv4 address) of this machine in issued URLs. Found by itself where it is not set.' })),
+  domain: Type.Optional(Type.String({ accepts: 'domain', description: 'The name that people reach this machine by. Where it is set, it stands in issued URLs, certificates for it are got and renewed by ACME, and HTTPS is served (docs/tls.md).' })),
+  publicHost: Type.Optional(Type.String({ minLength: 1, maxLength: 253, accepts: 'host', computed: 'TURNPIKE_DOMAIN, else found by itself', description: 'Host name (or IPv4 address) of this machine in issued URLs.' })),
   adminKey: Type.Optional(Secret({ minLength: 24, description: 'Fixed admin key. Made at the first start where it is not set.' })),
   apiKey: Type.Optional(Secret({ minLength: 24, description: 'Fixed API key of the project default. Made at the first start where it is not set.' })),
   callPage: Type.Union([Type.Literal('open'), Type.Literal('off')], { default: 'open', description: 'The call page at /call/<room>. open: everybody who can reach this server may call through its relay, within tight limits. off: no page.' }),
@@ -22,6 +23,24 @@ export const ConfigSchema = Type.Object({
     port: Type.Integer({ minimum: 0, maximum: 65535, default: 8080, description: 'Port of the API, signaling and the call page; 0 takes a free one.' }),
     allowedOrigins: Type.Array(Type.String({ minLength: 1 }), { default: ['*'], description: 'Web origins that may open a signaling socket, separated by commas; * is every origin.' }),
     trustProxy: Type.Array(Type.String({ minLength: 1, accepts: 'network' }), { default: [], description: 'Addresses or CIDR ranges of reverse proxies whose X-Forwarded-For is believed, separated by commas.' }),
+  }),
+
+  https: Type.Object({
+    host: Type.String({ minLength: 1, default: '0.0.0.0', description: 'Address that HTTPS and WSS listen on: the same API, signaling and call page, with the certificate of tls.cert or of ACME.' }),
+    port: Type.Optional(Type.Integer({ minimum: 0, maximum: 65535, computed: '443 where there is a certificate for TURNPIKE_DOMAIN, else 0', description: 'Port of HTTPS and WSS; 0: none.' })),
+    proxyProtocolFrom: Type.Array(Type.String({ minLength: 1, accepts: 'network' }), { default: [], description: 'Addresses or CIDR ranges of proxies that pass TLS on as it is: each of their connections to the port of HTTPS begins with a header of the PROXY protocol (v1 or v2), which names the client. Separated by commas.' }),
+  }),
+
+  acme: Type.Object({
+    directory: Type.String({ accepts: 'directory', default: 'letsencrypt', description: 'The authority that certificates for TURNPIKE_DOMAIN are got from: letsencrypt, letsencrypt-staging (to try it out: browsers do not trust it), the https URL of the ACME directory of another one, or off. Not asked where tls.cert and tls.key are set.' }),
+    email: Type.Optional(Type.String({ accepts: 'email', description: 'Address that the authority may write to.' })),
+    caFile: Type.Optional(Type.String({ minLength: 1, description: 'File with the certificates (PEM) by which the authority itself is trusted over https, where it is an own one.' })),
+    challenge: Type.Union([Type.Literal('http-01'), Type.Literal('dns-01')], { default: 'http-01', description: 'How it is shown that the name is ours. http-01: the authority asks port 80 of the name. dns-01: acme.dnsHook sets a record in DNS.' }),
+    dnsHook: Type.Optional(Type.String({ minLength: 1, description: 'Program for dns-01, called with three arguments: add or remove, the name of the TXT record, its value. When add ends, the record must be seen by everybody; it has two minutes.' })),
+    extraNames: Type.Optional(Type.Array(Type.String({ accepts: 'domain' }), { computed: 'turn.<domain>', description: 'More names that the certificate is to be for, separated by commas; none for no other. One that does not lead anywhere yet is left out. turn.<domain> is used in URLs of TURN over TLS as soon as the certificate is for it.' })),
+    httpHost: Type.String({ minLength: 1, default: '0.0.0.0', description: 'Address that the questions of http-01 are answered on.' }),
+    httpPort: Port(80, 'Port that the questions of http-01 are answered on; everything else there is sent to https. The authority always asks port 80 of the name: another port here needs something that passes it on.'),
+    retrySeconds: Type.Integer({ minimum: 1, maximum: 3600, default: 60, description: 'Seconds after which an order that failed is tried again; then ever later, up to an hour.' }),
   }),
 
   metrics: Type.Object({
@@ -35,7 +54,7 @@ export const ConfigSchema = Type.Object({
     listenIp: Type.Optional(Type.String({ accepts: 'ip', description: 'Address that coturn listens on and relays from. The address of the default route where it is not set.' })),
     externalIp: Type.Optional(Type.String({ accepts: 'ip', description: 'Public address of this machine where it differs from listenIp (1:1 NAT). Found by STUN where it is not set.' })),
     port: Port(3478, 'Port for STUN and TURN over UDP and TCP.'),
-    tlsPort: Port(5349, 'Port for TURN over TLS; open only with tls.cert and tls.key.'),
+    tlsPort: Port(5349, 'Port for TURN over TLS; open only where there is a certificate.'),
     alternatePort: Port(3479, 'Port for STUN and TURN of a second coturn, beside the first, while one takes over from the other (an upgrade).'),
     alternateTlsPort: Port(5350, 'Its port for TURN over TLS.'),
     minPort: Type.Integer({ minimum: 1024, maximum: 65535, default: 49160, description: 'First UDP port of relayed traffic.' }),
@@ -58,7 +77,7 @@ export const ConfigSchema = Type.Object({
   }),
 
   tls: Type.Object({
-    cert: Type.Optional(Type.String({ minLength: 1, description: 'File with the certificate chain (PEM) for TURN over TLS.' })),
+    cert: Type.Optional(Type.String({ minLength: 1, description: 'File with the certificate chain (PEM) for HTTPS and TURN over TLS, where it is not got by ACME.' })),
     key: Type.Optional(Type.String({ minLength: 1, description: 'File with the private key (PEM) that belongs to tls.cert.' })),
     checkSeconds: Type.Integer({ minimum: 1, maximum: 86_400, default: 30, description: 'Seconds between two looks at the files; a new certificate is served without a restart.' }),
     dtls: Type.Union([Type.Literal('off'), Type.Literal('on')], { default: 'off', description: 'TURN over DTLS at tlsPort over UDP. No browser uses it, and it is one more thing that strangers can reach.' }),
@@ -98,7 +117,7 @@ export const ConfigSchema = Type.Object({
   }),
 
   grpc: Type.Object({
-    host: Type.String({ minLength: 1, default: '127.0.0.1', description: 'Address that signaling over gRPC listens on. It is encrypted where tls.cert and tls.key are set; without them leave it on loopback, behind a proxy that encrypts.' }),
+    host: Type.String({ minLength: 1, default: '127.0.0.1', description: 'Address that signaling over gRPC listens on. It is encrypted where there is a certificate (tls.cert, or by ACME); without one leave it on loopback, behind a proxy that encrypts.' }),
     port: Type.Integer({ minimum: 0, maximum: 65535, default: 0, description: 'Port of signaling over gRPC; 0: none. A project must have the dialect grpc, too.' }),
   }),
 
@@ -120,6 +139,9 @@ export const ConfigSchema = Type.Object({
 /** The settings, resolved: every default filled in, frozen. Seconds, bytes and ports are integers. */
 export type Config = Static<typeof ConfigSchema> & {
   relay: { maxPort: number }
+  https: { port: number }
+  /** Where the certificate is from: files that somebody else puts there, or that are got by ACME for these names, the domain first. */
+  certificate: Readonly<{ files: Readonly<{ cert: string, key: string }> | null, acme: Readonly<{ directory: string, names: readonly string[] }> | null }>
   /** Projects that the settings file declares, by id: changes to the defaults, each checked (protocol/project-settings.ts). */
   projects: Readonly<Record<string, unknown>>
   /** More relays that the settings file declares, by id: what of `relay` is different for each, and its host. */

@@ -43,6 +43,9 @@ const FORMS = {
   ip6: { words: 'an IPv6 address', test: (text: string) => isIP(text) === 6 },
   name: { words: '1 to 32 characters out of a-z, 0-9 and -', test: (text: string) => /^[a-z0-9-]{1,32}$/.test(text) },
   host: { words: 'a host name or an IPv4 address (not an IPv6 address: browsers and libraries disagree on it in ICE URLs)', test: (text: string) => isIP(text) === 4 || (HOST_NAME.test(text) && !/^[\d.]+$/.test(text)) },
+  domain: { words: 'a host name with a dot in it, such as turnpike.example.org', test: isDomain },
+  email: { words: 'an e-mail address', test: (text: string) => /^[^\s@,]+@[^\s@,]+$/.test(text) },
+  directory: { words: 'letsencrypt, letsencrypt-staging, off, or an https URL', test: (text: string) => ['letsencrypt', 'letsencrypt-staging', 'off'].includes(text) || isHttpsUrl(text) },
   'host-port': { words: 'host:port', test: isHostAndPort },
   network: { words: 'an IP address or a CIDR range such as 10.0.0.0/8', test: isNetwork },
 } as const
@@ -101,6 +104,15 @@ function isAccepted (leaf: Leaf, value: unknown): boolean {
   if (typeof value !== 'string' || /\p{Cc}/u.test(value)) return false
   const form = leaf.accepts === undefined ? undefined : FORMS[leaf.accepts]
   return value.length >= (leaf.minLength ?? 0) && value.length <= (leaf.maxLength ?? 4096) && (form === undefined || form.test(value))
+}
+
+function isDomain (text: string): boolean {
+  // Of digits and dots alone it would be an address.
+  return HOST_NAME.test(text) && text.includes('.') && !/^[\d.]+$/.test(text)
+}
+
+function isHttpsUrl (text: string): boolean {
+  return URL.canParse(text) && new URL(text).protocol === 'https:'
 }
 
 function isHostAndPort (text: string): boolean {

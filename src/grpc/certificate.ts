@@ -1,61 +1,45 @@
-/** The certificate of the gRPC port: files that are looked at again and again; a pair that does not fit together is passed over, and the old one is served on. */
+/** The certificate of the gRPC port, as grpc-js asks for it. */
 import type { experimental } from '@grpc/grpc-js'
-import { createPrivateKey, X509Certificate } from 'node:crypto'
-import { readFileSync } from 'node:fs'
-import type { Log } from '../lifecycle.ts'
+import type { Certificates } from '../tls/certificates.ts'
+import type { Pair } from '../tls/pair.ts'
 
 type Provider = experimental.CertificateProvider
 type Listener = experimental.IdentityCertificateUpdateListener
-type Files = { cert: string, key: string, checkSeconds: number }
-type Pair = { certificate: Buffer, privateKey: Buffer }
 
-/** What grpc-js asks for the certificate. It is looked at for as long as somebody listens. */
-export class CertificateFiles implements Provider {
-  readonly #files: Files
-  readonly #log: Log
+/** Tells those who listen of the certificate that is served, and of each new one. */
+export class ServedCertificate implements Provider {
+  readonly #certificates: Pick<Certificates, 'served'>
   readonly #listeners = new Set<Listener>()
-  #pair: Pair | null
-  #timer: NodeJS.Timeout | undefined
+  #told: Pair | null
 
-  constructor (files: Files, log: Log) {
-    this.#files = files
-    this.#log = log
-    this.#pair = this.#read()
+  constructor (certificates: Pick<Certificates, 'served' | 'use'>) {
+    this.#certificates = certificates
+    this.#told = certificates.served()
+    certificates.use('grpc', pair => this.#tell(pair))
   }
 
   addIdentityCertificateListener (listener: Listener): void {
     this.#listeners.add(listener)
     // Whoever asks listens to its own watchers only after this.
-    process.nextTick(() => listener(this.#pair))
-    this.#timer ??= setInterval(() => this.#look(), this.#files.checkSeconds * 1000).unref()
+    process.nextTick(() => listener(bytesOf(this.#certificates.served())))
   }
 
   removeIdentityCertificateListener (listener: Listener): void {
     this.#listeners.delete(listener)
-    if (this.#listeners.size > 0) return
-    clearInterval(this.#timer)
-    this.#timer = undefined
+  }
+
+  #tell (pair: Pair): void {
+    if (pair === this.#told) return
+    this.#told = pair
+    for (const listener of this.#listeners) listener(bytesOf(pair))
   }
 
   /** No client has to show a certificate. */
   addCaCertificateListener (): void {}
 
   removeCaCertificateListener (): void {}
+}
 
-  #look (): void {
-    const pair = this.#read()
-    if (pair === null || (this.#pair !== null && pair.certificate.equals(this.#pair.certificate) && pair.privateKey.equals(this.#pair.privateKey))) return
-    this.#pair = pair
-    for (const listener of this.#listeners) listener(pair)
-    this.#log.info({ certificate: this.#files.cert }, 'gRPC serves a new certificate')
-  }
-
-  #read (): Pair | null {
-    try {
-      const pair = { certificate: readFileSync(this.#files.cert), privateKey: readFileSync(this.#files.key) }
-      return new X509Certificate(pair.certificate).checkPrivateKey(createPrivateKey(pair.privateKey)) ? pair : null
-    } catch {
-      return null
-    }
-  }
+function bytesOf (pair: Pair | null): { certificate: Buffer, privateKey: Buffer } | null {
+  return pair === null ? null : { certificate: Buffer.from(pair.cert), privateKey: Buffer.from(pair.key) }
 }

@@ -5,13 +5,14 @@ import { createServer, type Server as Listener } from 'node:net'
 import type { Config } from '../config/schema.ts'
 import type { Part } from '../lifecycle.ts'
 import { TurnpikeError } from '../protocol/errors.ts'
-import { CertificateFiles } from './certificate.ts'
+import type { Certificates } from '../tls/certificates.ts'
+import { ServedCertificate } from './certificate.ts'
 import { Pings, type Call } from './call-socket.ts'
 import { METHOD } from './message.ts'
 import { negotiate, type NegotiateNeeds } from './negotiate.ts'
 
 type Library = typeof library
-export type GrpcNeeds = NegotiateNeeds & { config: Pick<Config, 'grpc' | 'tls' | 'signaling'> }
+export type GrpcNeeds = NegotiateNeeds & { config: Pick<Config, 'grpc' | 'certificate' | 'signaling'>, certificates: Pick<Certificates, 'served' | 'use'> }
 export type GrpcDoor = Part & {
   /** The port that others than this machine reach, where there is one. */
   firewall (): { protocol: string, ports: string, what: string }[]
@@ -37,7 +38,7 @@ export function createGrpc (needs: GrpcNeeds): GrpcDoor {
       const { injectConnection } = server.createConnectionInjector(credentialsOf(needs, library))
       running = { server, listener: createServer({ noDelay: true }, injectConnection) }
       await listen(running.listener, host, port)
-      needs.log.info({ address, tls: needs.config.tls.cert !== undefined }, 'gRPC signaling listens')
+      needs.log.info({ address, tls: needs.config.certificate.files !== null }, 'gRPC signaling listens')
     },
     stop: async deadlineMs => {
       if (running === null) return
@@ -69,10 +70,9 @@ function build (needs: GrpcNeeds, library: Library): Server {
   return server
 }
 
-function credentialsOf ({ config, log }: GrpcNeeds, { ServerCredentials, experimental }: Library): ServerCredentials {
-  const { cert, key, checkSeconds } = config.tls
-  if (cert === undefined || key === undefined) return ServerCredentials.createInsecure()
-  return experimental.createCertificateProviderServerCredentials(new CertificateFiles({ cert, key, checkSeconds }, log), null, false)
+function credentialsOf ({ config, certificates }: GrpcNeeds, { ServerCredentials, experimental }: Library): ServerCredentials {
+  if (config.certificate.files === null) return ServerCredentials.createInsecure()
+  return experimental.createCertificateProviderServerCredentials(new ServedCertificate(certificates), null, false)
 }
 
 async function listen (listener: Listener, host: string, port: number): Promise<void> {

@@ -8,12 +8,15 @@ import type { Credentials } from '../credentials/credentials.ts'
 import type { Part } from '../lifecycle.ts'
 import type { Metrics } from '../metrics/metrics.ts'
 import { TurnpikeError } from '../protocol/errors.ts'
+import type { Finding } from '../protocol/findings.ts'
 import type { Relay } from '../relay/relay.ts'
 import type { Signaling } from '../signaling/signaling.ts'
 import type { Usage } from '../usage/usage.ts'
 import type { Webhooks } from '../webhooks/webhooks.ts'
+import type { Certificates } from '../tls/certificates.ts'
 import type { App } from './app-type.ts'
 import { authenticateRequests } from './authenticate.ts'
+import { HttpsListener } from './https-listener.ts'
 import { createMetricsListener } from './metrics-listener.ts'
 import { observeRequests } from './observe.ts'
 import { describeApi } from './openapi.ts'
@@ -31,7 +34,7 @@ import { serveBackup } from './routes/backup.ts'
 import { callPage } from './routes/call.ts'
 import { issueCredentials } from './routes/credentials.ts'
 import { serveDoctor } from './routes/doctor.ts'
-import { answerHealth } from './routes/health.ts'
+import { answerHealth, type CertificateStatus } from './routes/health.ts'
 import { serveIntegrations } from './routes/integrations.ts'
 import { serveKeys } from './routes/keys.ts'
 import { serveProjects } from './routes/projects.ts'
@@ -50,10 +53,14 @@ import { acceptWebSockets, signalSocket } from './websocket.ts'
 
 export type HttpLogger = FastifyBaseLogger
 export type HttpNeeds = {
-  config: Pick<Config, 'http' | 'metrics' | 'callPage' | 'signaling' | 'limits'>
+  config: Pick<Config, 'http' | 'https' | 'publicHost' | 'metrics' | 'callPage' | 'signaling' | 'limits'>
   access: Access
+  certificates: Pick<Certificates, 'served' | 'use'>
+  /** How far certificates by ACME are; null where there are none. */
+  certificateStatus: () => CertificateStatus | null
   credentials: Pick<Credentials, 'issue' | 'revoke' | 'revocations' | 'liftRevocation' | 'reasonToCut' | 'isOurs' | 'secrets' | 'urls'>
-  relay: Pick<Relay, 'health' | 'healths' | 'begin' | 'allocations' | 'rateOf' | 'cut' | 'examine'>
+  relay: Pick<Relay, 'health' | 'healths' | 'begin' | 'allocations' | 'rateOf' | 'cut'>
+  examine: () => Promise<Finding[]>
   signaling: Pick<Signaling, 'admit' | 'attach' | 'resume' | 'requireSession' | 'rooms' | 'topics'>
   usage: Pick<Usage, 'query' | 'quotas' | 'settingsChanged'>
   webhooks: Pick<Webhooks, 'list' | 'replay' | 'replayDead' | 'forget'>
@@ -70,17 +77,21 @@ export type Http = Part & {
   inject (request: InternalRequest): Promise<InternalAnswer>
   /** Where a person on this machine reaches the API, after start. */
   url (): string
+  /** Where others reach it by https; null where it is not served. */
+  httpsUrl (): string | null
   metricsUrl (): string
+  firewall (): { protocol: string, ports: string, what: string }[]
 }
 
 const BODY_LIMIT_BYTES = 65_536
 const TIMEOUTS = { connectionTimeout: 0, requestTimeout: 15_000, keepAliveTimeout: 65_000 }
 
 export function createHttp (needs: HttpNeeds): Http {
-  const { http, metrics } = needs.config
+  const { http, https, metrics, publicHost } = needs.config
   const stopping = { yes: false }
   const metricsApp = createMetricsListener(needs.metrics)
   let app: Promise<App> | null = null
+  let secure: HttpsListener | null = null
   let url = ''
   let metricsUrl = ''
   const built = (): Promise<App> => (app ??= buildApp(needs, () => stopping.yes))
@@ -88,6 +99,10 @@ export function createHttp (needs: HttpNeeds): Http {
     name: 'http',
     start: async () => {
       url = await listen(await built(), http, 'TURNPIKE_HTTP_PORT')
+      if (https.port !== 0) {
+        secure = new HttpsListener((await built()).server, { ...needs, https, backlog: BACKLOG })
+        await secure.listen()
+      }
       metricsUrl = `${await listen(metricsApp as unknown as App, metrics, 'TURNPIKE_METRICS_PORT')}/metrics`
     },
     inject: async ({ method, path, headers, body }) => {
@@ -97,12 +112,21 @@ export function createHttp (needs: HttpNeeds): Http {
     stop: async deadlineMs => {
       stopping.yes = true
       const served = await app
-      const forced = setTimeout(() => served?.server.closeAllConnections(), deadlineMs / 2)
+      secure?.close()
+      const forced = setTimeout(() => {
+        served?.server.closeAllConnections()
+        secure?.closeAllConnections()
+      }, deadlineMs / 2)
       await Promise.all([served?.close(), metricsApp.close()])
       clearTimeout(forced)
     },
     url: () => url,
+    httpsUrl: () => (https.port === 0 ? null : `https://${publicHost ?? 'localhost'}${https.port === 443 ? '' : `:${https.port}`}`),
     metricsUrl: () => metricsUrl,
+    firewall: () => [
+      ...(https.port === 0 ? [] : [{ protocol: 'tcp', ports: String(https.port), what: 'API, signaling and the call page over https' }]),
+      { protocol: 'tcp', ports: new URL(url).port, what: https.port === 0 ? 'API, signaling and the call page' : 'the same without https, for this machine and a proxy' },
+    ],
   }
 }
 
@@ -127,6 +151,7 @@ async function buildApp (needs: HttpNeeds, isStopping: () => boolean): Promise<A
   app.addSchema(PROBLEM_SCHEMA)
   answerWithProblems(app, BODY_LIMIT_BYTES)
   observeRequests(app, needs.metrics)
+  keepToHttps(app)
   const limits = await limitRequests(app, { access: needs.access, limits: config.limits })
   authenticateRequests(app, { access: needs.access, limits })
   readJsonOrNothing(app)
@@ -134,6 +159,13 @@ async function buildApp (needs: HttpNeeds, isStopping: () => boolean): Promise<A
   await describeApi(app, version)
   await addRoutes(app, needs, isStopping)
   return app
+}
+
+/** Browsers that have come over https once never come without it again (RFC 6797). */
+function keepToHttps (app: App): void {
+  app.addHook('onRequest', async (request, reply) => {
+    if ('encrypted' in request.raw.socket) reply.header('strict-transport-security', 'max-age=15552000')
+  })
 }
 
 /** Ids that tell requests apart over restarts too: random once, then counted. */

@@ -82,6 +82,14 @@ export const ERRORS = {
   'data-dir-locked': { status: 503, exit: 73, retry: 'backoff', title: 'Another Turnpike uses this data directory', cure: 'Stop the other one, or set TURNPIKE_DATA_DIR.' },
   'store-damaged': { status: 503, exit: 74, retry: 'never', title: 'The database is damaged or newer than this program', cure: 'Restore a backup, or run the version that wrote it.' },
 
+  // Certificates by ACME
+  'acme-name-elsewhere': { status: 503, retry: 'backoff', title: 'The name does not lead to this machine', cure: 'Set the record in DNS that is named in reason; it is looked at again every minute.' },
+  'acme-challenge-failed': { status: 503, retry: 'backoff', title: 'The certificate authority did not see that the name is ours', cure: 'Let TCP port 80 in from everywhere, and see that every address of the name (AAAA too) is of this machine; for dns-01, that the hook ends only when the record is seen.' },
+  'acme-refused': { status: 503, retry: 'backoff', title: 'The certificate authority refused the order', cure: 'See its words in reason: a CAA record that names another authority, a name that it does not take, an account that is closed.' },
+  'acme-rate-limited': { status: 503, retry: 'backoff', title: 'The certificate authority wants to hear nothing for a while', cure: 'Nothing: it is asked again when it says. To try things out, set TURNPIKE_ACME_DIRECTORY=letsencrypt-staging.' },
+  'acme-unreachable': { status: 503, retry: 'backoff', title: 'The certificate authority cannot be reached', cure: 'Let this machine out to the address in TURNPIKE_ACME_DIRECTORY; for an authority of your own, see TURNPIKE_ACME_CA_FILE.' },
+  'acme-hook-failed': { status: 503, retry: 'backoff', title: 'The program that sets records in DNS failed', cure: 'Run TURNPIKE_ACME_DNS_HOOK by hand as in docs/tls.md; what it said is in reason.' },
+
   // Rooms: joining
   'session-unknown': { status: 404, retry: 'never', title: 'There is no such session to resume', cure: 'Join with a room token; what was not acknowledged is lost.' },
   'dialect-off': { status: 403, retry: 'never', title: 'The project does not answer this signaling protocol', cure: 'Add it to the dialects of the project.' },

@@ -24,6 +24,7 @@ export const CHECKS = {
   // TLS
   'tls-served': 'Some networks let nothing but TLS out; clients there are reached by TURN over TLS only.',
   'tls-handshake': 'A browser that does not trust the certificate drops TURN over TLS, and does not say so.',
+  'certificate-order': 'A certificate that is not renewed ends, and with it HTTPS and TURN over TLS.',
   'certificate-chain': 'Browsers do not fetch what is missing between the certificate and an authority that they know: they refuse.',
   'certificate-name': 'Browsers refuse a certificate for another name than the one in the URL.',
   'certificate-expiry': 'From the moment a certificate expires, browsers refuse TURN over TLS.',

@@ -1,5 +1,5 @@
 /** What one coturn of a relay needs. */
-import type { Pair } from './certificates.ts'
+import type { Pair } from '../tls/pair.ts'
 import type { ClientTransport } from './feed-events.ts'
 import type { RelayNeeds } from './needs.ts'
 import type { RelaySite, Slot } from './sites.ts'

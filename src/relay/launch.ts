@@ -1,7 +1,7 @@
 /** Everything that one coturn is started with, out of settings, addresses and what the driver found. */
 import { hashedControlPassword, type ControlAddress } from './control.ts'
 import { parseVersion } from './coturn-versions.ts'
-import type { Pair } from './certificates.ts'
+import type { Pair } from '../tls/pair.ts'
 import type { Launch, Prepared } from './driver.ts'
 import { otherAddresses, type Addresses } from './public-address.ts'
 import type { RelaySite } from './sites.ts'

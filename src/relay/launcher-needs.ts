@@ -1,5 +1,5 @@
 /** What starting a coturn takes. */
-import type { Pair } from './certificates.ts'
+import type { Pair } from '../tls/pair.ts'
 import type { ControlAddress } from './control.ts'
 import type { RelayNeeds } from './needs.ts'
 import type { RelaySite } from './sites.ts'

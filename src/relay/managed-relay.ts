@@ -3,7 +3,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { TurnpikeError } from '../protocol/errors.ts'
 import type { Allocation } from './allocation.ts'
 import { AddressWatch } from './address-watch.ts'
-import type { Certificates, Pair } from './certificates.ts'
+import type { Pair } from '../tls/pair.ts'
 import { Coturn } from './coturn.ts'
 import { CoturnPair } from './coturn-pair.ts'
 import type { DoctorSubject } from './doctor/subject.ts'
@@ -27,7 +27,6 @@ const TRANSPORTS: readonly ClientTransport[] = ['udp', 'tcp', 'tls', 'dtls']
 export class ManagedRelay {
   readonly site: RelaySite
   readonly #needs: RelayNeeds
-  readonly #certificates: Pick<Certificates, 'served'>
   readonly #live: Record<ClientTransport, number> = { udp: 0, tcp: 0, tls: 0, dtls: 0 }
   readonly #pair: CoturnPair
   readonly #operations: Operations
@@ -39,11 +38,10 @@ export class ManagedRelay {
   /** Named in the metrics at present. */
   #shownAs: { region: string, driver: string, version: string } | null = null
 
-  constructor (needs: RelayNeeds, site: RelaySite, certificates: Pick<Certificates, 'served'>) {
+  constructor (needs: RelayNeeds, site: RelaySite) {
     const { log, metrics, nowSeconds } = needs
     this.site = site
     this.#needs = needs
-    this.#certificates = certificates
     this.#tellStatus = statusReport(site.id, metrics, log)
     this.#watchClock = clockWatch(log, nowSeconds)
     this.#pair = new CoturnPair({ site, log, make: (slot, image, driver) => this.#make(slot, image, driver) })
@@ -226,7 +224,7 @@ export class ManagedRelay {
       directory: directoryOf(this.site, slot),
       addressFile: `${this.site.directory}/addresses.json`,
       config: inSlot(this.site, slot, image, driver),
-      tls: () => this.#certificates.served(),
+      tls: () => this.#needs.certificates.served(),
       // Of two, the one that serves is what the relay is.
       onStatus: status => {
         if (coturn !== this.#pair.serving()) return

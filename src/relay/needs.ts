@@ -2,10 +2,13 @@
 import type { Config } from '../config/schema.ts'
 import type { Log } from '../lifecycle.ts'
 import type { Metrics } from '../metrics/metrics.ts'
+import type { Certificates } from '../tls/certificates.ts'
 import type { Allocation, BegunEvent, Crowd, Remembered, TrafficEvent } from './allocation.ts'
 
 export type RelayNeeds = {
-  config: Pick<Config, 'dataDir' | 'publicHost' | 'relay' | 'relays' | 'tls'>
+  config: Pick<Config, 'dataDir' | 'domain' | 'publicHost' | 'relay' | 'relays' | 'tls' | 'certificate'>
+  /** What TURN over TLS is served with. */
+  certificates: Pick<Certificates, 'served' | 'isFor' | 'onDisk' | 'use'>
   /** The shared secrets of coturn's REST scheme that are to be accepted, the one that credentials are signed with first. The argument: does this coturn bear user names that others make up? */
   secrets: (takesAnyUserName: boolean) => readonly string[]
   log: Log

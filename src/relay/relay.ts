@@ -4,19 +4,20 @@ import { TurnpikeError } from '../protocol/errors.ts'
 import type { Finding } from '../protocol/findings.ts'
 import { FIRST_RELAY } from '../protocol/relay-names.ts'
 import type { Allocation, BegunEvent, Crowd, Remembered, TrafficEvent } from './allocation.ts'
-import { Certificates } from './certificates.ts'
 import { examine } from './doctor/doctor.ts'
 import { thisMachine } from './doctor/this-machine.ts'
 import { ManagedRelay } from './managed-relay.ts'
 import type { RelayNeeds } from './needs.ts'
 import type { Operation, OperationKind, OperationRequest } from './operations.ts'
 import type { RelayHealth } from './relay-health.ts'
+import type { Pair } from '../tls/pair.ts'
 import { choose, type Wanted } from './selection.ts'
 import { sitesOf, type RelaySite } from './sites.ts'
+import { turnsHostOf } from './turns-host.ts'
 
 export type { Allocation, BegunEvent, Crowd, Operation, OperationKind, OperationRequest, RelayHealth, RelayNeeds, Remembered, TrafficEvent }
 /** Where clients may be sent. `secret`: what credentials for it are signed with, where it is not ours. */
-export type Endpoint = { relay: string, host: string, port: number, tlsPort: number | null, secret: string | null }
+export type Endpoint = { relay: string, host: string, port: number, /** The name that its certificate is for. */ tlsHost: string, /** Null where TLS is not to be used. */ tlsPort: number | null, secret: string | null }
 export type Relay = Part & {
   /** Of the relay that the settings describe, or of another one while that one is not well. */
   health (): RelayHealth
@@ -59,29 +60,26 @@ class Pool implements Relay {
   readonly name = 'relay'
   readonly #needs: RelayNeeds
   readonly #relays: ManagedRelay[]
-  readonly #certificates: Certificates
+  /** Of TLS, when the certificate was last looked at. */
+  #offers = ''
 
   constructor (needs: RelayNeeds) {
-    const { config, log, metrics, nowSeconds } = needs
-    const { cert, key, checkSeconds } = config.tls
     this.#needs = needs
-    this.#certificates = new Certificates({ files: cert === undefined || key === undefined ? null : { cert, key }, checkSeconds, log, metrics, nowSeconds, install: async pair => { await Promise.all(this.#ours().map(relay => relay.installTls(pair))) } })
-    this.#relays = sitesOf(config).map(site => new ManagedRelay(needs, site, this.#certificates))
+    this.#relays = sitesOf(needs.config).map(site => new ManagedRelay(needs, site))
+    needs.certificates.use('relay', async pair => { await this.#install(pair) })
   }
 
   async start (): Promise<void> {
-    await this.#certificates.start()
     await Promise.all(this.#relays.map(relay => relay.start()))
+    this.#offers = this.#tlsOffers()
   }
 
   async stop (deadlineMs: number): Promise<void> {
     const endsAt = performance.now() + deadlineMs
-    this.#certificates.stop()
     await Promise.all(this.#relays.map(relay => relay.stop(Math.max(0, endsAt - performance.now()))))
   }
 
   async release (): Promise<void> {
-    this.#certificates.stop()
     await Promise.all(this.#relays.map(relay => relay.release()))
   }
 
@@ -98,9 +96,9 @@ class Pool implements Relay {
 
   endpoints (wanted?: Wanted): Endpoint[] {
     const usable = this.#relays.filter(relay => relay.isHandedOut())
-    if (wanted === undefined || usable.length === 1) return usable.filter(({ site }) => wanted === undefined || wanted.regions.length === 0 || wanted.regions.includes(site.region)).map(endpointOf)
+    if (wanted === undefined || usable.length === 1) return usable.filter(({ site }) => wanted === undefined || wanted.regions.length === 0 || wanted.regions.includes(site.region)).map(relay => this.#endpointOf(relay))
     const candidates = usable.map(relay => ({ relay, region: relay.site.region, weight: relay.site.weight, isHealthy: relay.isHealthy(), load: relay.load(), bandwidthUsed: relay.bandwidthUsed() }))
-    return choose(candidates, wanted, Math.random).map(({ relay }) => endpointOf(relay))
+    return choose(candidates, wanted, Math.random).map(({ relay }) => this.#endpointOf(relay))
   }
 
   regions (): string[] {
@@ -160,8 +158,29 @@ class Pool implements Relay {
   async examine (): Promise<Finding[]> {
     const { config: { dataDir, relay }, nowSeconds, dockerHost } = this.#needs
     // What the next start, or the next look at the files, would find.
-    const tls = await this.#certificates.onDisk()
+    const tls = await this.#needs.certificates.onDisk()
     return await examine(this.#relays.map(one => one.subject()).map(subject => ({ ...subject, tls: subject.tls === null ? null : tls })), thisMachine({ nowSeconds, dataDir, dockerHost, asksOutside: relay.stunServers.length > 0 }))
+  }
+
+  async #install (pair: Pair): Promise<void> {
+    await Promise.all(this.#ours().map(async relay => await relay.installTls(pair)))
+    // Clients that were given URLs before may now use TLS, or another name.
+    const offers = this.#tlsOffers()
+    if (this.#offers !== offers) this.#needs.onUrlsChanged()
+    this.#offers = offers
+  }
+
+  #tlsOffers (): string {
+    return this.#relays.map(relay => this.#endpointOf(relay)).map(({ tlsHost, tlsPort }) => `${tlsHost}:${tlsPort}`).join()
+  }
+
+  #endpointOf (relay: ManagedRelay): Endpoint {
+    const { site } = relay
+    // The first one's secret is everybody's, also where somebody else runs it.
+    const secret = site.config.relay.driver === 'external' && site.id !== FIRST_RELAY ? site.config.relay.secret ?? null : null
+    const { host, port, tlsPort } = relay.serving().launcher.endpoint()
+    const tlsHost = turnsHostOf(host, site.config.relay.driver, this.#needs)
+    return { relay: site.id, host, port, tlsHost: tlsHost ?? host, tlsPort: tlsHost === null ? null : tlsPort, secret }
   }
 
   #find (id: string): ManagedRelay | undefined {
@@ -183,13 +202,6 @@ async function proveBy (relay: ManagedRelay, secret: string): Promise<void> {
     if (relay.serving() === asked) throw error
     await relay.serving().proveSecret(secret)
   }
-}
-
-function endpointOf (relay: ManagedRelay): Endpoint {
-  const { site } = relay
-  // The first one's secret is everybody's, also where somebody else runs it.
-  const secret = site.config.relay.driver === 'external' && site.id !== FIRST_RELAY ? site.config.relay.secret ?? null : null
-  return { relay: site.id, ...relay.serving().launcher.endpoint(), secret }
 }
 
 function firewallOf ({ config: { relay, servesTls, dtls } }: RelaySite): { protocol: string, ports: string, what: string }[] {

@@ -13,8 +13,8 @@ export type RelaySite = {
 /** A relay has two places for a coturn, each with ports of its own: one takes over from the other. */
 export type Slot = 'main' | 'alternate'
 
-export function sitesOf ({ dataDir, publicHost, relay, relays, tls }: Pick<Config, 'dataDir' | 'publicHost' | 'relay' | 'relays' | 'tls'>): RelaySite[] {
-  const hasTls = tls.cert !== undefined
+export function sitesOf ({ dataDir, publicHost, relay, relays, tls, certificate }: Pick<Config, 'dataDir' | 'publicHost' | 'relay' | 'relays' | 'tls' | 'certificate'>): RelaySite[] {
+  const hasTls = certificate.files !== null
   const dtls = tls.dtls === 'on'
   const served = [relay, ...Object.values(relays)].flatMap(({ listenIp, externalIp }) => [listenIp, externalIp])
   return [

@@ -31,7 +31,7 @@ export async function loopbackSettings (): Promise<Record<string, string>> {
 }
 
 /** Starts it with more settings on top; `world` replaces parts of the world. */
-export async function startApp (settings: Record<string, string> = {}, world: { nowSeconds?: () => number, programPath?: string[], dockerHost?: string } = {}): Promise<TestApp> {
+export async function startApp (settings: Record<string, string> = {}, world: { nowSeconds?: () => number, programPath?: string[], dockerHost?: string, resolve?: (name: string) => Promise<readonly string[]> } = {}): Promise<TestApp> {
   const env = { ...await loopbackSettings(), ...settings }
   const { config, problems } = loadConfig({ env, readFile: path => readFileSync(path, 'utf8') })
   if (problems.length > 0) throw new Error(JSON.stringify(problems))
@@ -42,6 +42,7 @@ export async function startApp (settings: Record<string, string> = {}, world: { 
     programPath: world.programPath ?? (process.env['PATH'] ?? '').split(':'),
     dockerHost: world.dockerHost,
     installRelay: false,
+    ...(world.resolve === undefined ? {} : { resolve: world.resolve }),
   })
   let stopped = false
   const stop = async (deadlineMs: number): Promise<void> => {

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { onTestFinished } from 'vitest'
 import { loadConfig } from '../../src/config/load.ts'
 import { createMetrics, type Metrics } from '../../src/metrics/metrics.ts'
+import { Certificates } from '../../src/tls/certificates.ts'
 import { createRelay, type Relay, type BegunEvent, type RelayNeeds, type TrafficEvent } from '../../src/relay/relay.ts'
 import { loopbackSettings } from './app.ts'
 
@@ -20,11 +21,14 @@ export async function makeRelay (more: Record<string, string> = {}, world: { pro
   const urlChanges = { count: 0 }
   const log: string[] = []
   const write = (fields: object, message: string): void => { log.push(`${message} ${JSON.stringify(fields)}`) }
+  const logger = { debug: write, info: write, warn: write, error: write }
+  const certificates = new Certificates({ files: config.certificate.files, checkSeconds: config.tls.checkSeconds, log: logger, metrics })
   const relay = createRelay({
     config,
+    certificates,
     secrets: world.secrets ?? (() => [RELAY_SECRET]),
     reasonToCut: world.reasonToCut ?? (() => null),
-    log: { debug: write, info: write, warn: write, error: write },
+    log: logger,
     metrics,
     nowSeconds: world.nowSeconds ?? (() => Math.floor(Date.now() / 1000)),
     programPath: world.programPath ?? (process.env['PATH'] ?? '').split(':'),
@@ -40,16 +44,23 @@ export async function makeRelay (more: Record<string, string> = {}, world: { pro
   })
   let ended = false
   onTestFinished(async () => {
+    await certificates.stop()
     if (!ended) await relay.stop(2000)
   })
   return {
     ...methodsOf(relay),
+    start: async () => {
+      await certificates.start()
+      await relay.start()
+    },
     stop: async deadlineMs => {
       ended = true
+      await certificates.stop()
       await relay.stop(deadlineMs)
     },
     release: async () => {
       ended = true
+      await certificates.stop()
       await relay.release()
     },
     settings,

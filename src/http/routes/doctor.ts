@@ -4,7 +4,7 @@ import { CHECKS, RESULTS, worstOf, type CheckName, type Finding } from '../../pr
 import type { App } from '../app-type.ts'
 import { problems, UnixSeconds } from '../schemas.ts'
 
-export type DoctorNeeds = { relay: { examine (): Promise<Finding[]> }, nowSeconds: () => number }
+export type DoctorNeeds = { examine: () => Promise<Finding[]>, nowSeconds: () => number }
 
 const Answer = Type.Object({
   findings: Type.Array(Type.Object({
@@ -27,11 +27,11 @@ const schema = {
   response: { 200: Answer, ...problems() },
 }
 
-export function serveDoctor (app: App, { relay, nowSeconds }: DoctorNeeds): void {
+export function serveDoctor (app: App, { examine, nowSeconds }: DoctorNeeds): void {
   let running: Promise<Finding[]> | null = null
   app.get('/v1/doctor', { config: { access: 'admin' }, schema }, async (_request, reply) => {
     // Who asks while it runs gets the same: it costs allocations and questions to others.
-    running ??= relay.examine().finally(() => { running = null })
+    running ??= examine().finally(() => { running = null })
     const findings = await running
     return await reply.header('cache-control', 'no-store').send({ findings, worst: worstOf(findings), at: nowSeconds() })
   })

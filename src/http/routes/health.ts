@@ -4,16 +4,18 @@ import { errorEntry, type ErrorCode } from '../../protocol/errors.ts'
 import type { Relay, RelayHealth } from '../../relay/relay.ts'
 import type { App } from '../app-type.ts'
 
-export type HealthNeeds = { relay: Pick<Relay, 'health'>, isStoreWritable: () => boolean, isStopping: () => boolean }
+/** Of certificates by ACME. */
+export type CertificateStatus = { ready: boolean, problem: { code: ErrorCode, reason: string } | null, nextTryAt: number | null }
+export type HealthNeeds = { relay: Pick<Relay, 'health'>, certificateStatus: () => CertificateStatus | null, isStoreWritable: () => boolean, isStopping: () => boolean }
 
 const Finding = Type.Object({ ready: Type.Boolean(), code: Type.Optional(Type.String()), reason: Type.Optional(Type.String()), cure: Type.Optional(Type.String()) }, { additionalProperties: true })
-const Readiness = Type.Object({ ready: Type.Boolean(), relay: Finding, store: Finding })
+const Readiness = Type.Object({ ready: Type.Boolean(), relay: Finding, store: Finding, certificate: Type.Optional(Finding) })
 
 type ReadinessFinding = { ready: boolean, [more: string]: unknown }
 
 const REMEMBER_MS = 1000
 
-export function answerHealth (app: App, { relay, isStoreWritable, isStopping }: HealthNeeds): void {
+export function answerHealth (app: App, { relay, certificateStatus, isStoreWritable, isStopping }: HealthNeeds): void {
   const isWritable = remembered(isStoreWritable)
   app.get('/healthz', { config: { access: 'public', unlimited: true }, schema: { summary: 'Does the process live?', tags: ['Health'], security: [], response: { 200: Type.Object({ status: Type.Literal('ok') }) } } }, (_request, reply) => {
     reply.header('cache-control', 'no-store').send({ status: 'ok' })
@@ -22,8 +24,15 @@ export function answerHealth (app: App, { relay, isStoreWritable, isStopping }: 
     const health = relay.health()
     const writable = isWritable()
     const ready = health.ready && writable && !isStopping()
-    reply.code(ready ? 200 : 503).header('cache-control', 'no-store').send({ ready, relay: relayFinding(health), store: { ready: writable, ...(writable ? {} : explained('data-dir-unwritable', 'a write was tried and failed')) } })
+    reply.code(ready ? 200 : 503).header('cache-control', 'no-store').send({ ready, relay: relayFinding(health), store: { ready: writable, ...(writable ? {} : explained('data-dir-unwritable', 'a write was tried and failed')) }, ...certificateFinding(certificateStatus()) })
   })
+}
+
+/** Nobody is turned away for it: TURN without TLS serves meanwhile. */
+function certificateFinding (status: CertificateStatus | null): { certificate?: ReadinessFinding } {
+  if (status === null) return {}
+  const { ready, problem, nextTryAt } = status
+  return { certificate: { ready, ...(problem === null ? {} : explained(problem.code, problem.reason)), ...(nextTryAt === null ? {} : { nextTryAt }) } }
 }
 
 /** What is wrong, in the words of the log and the summary; what the checks saw, without their details. */

@@ -3,17 +3,19 @@ import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { isIP } from 'node:net'
 import { rootCertificates } from 'node:tls'
 import { finding, type Finding } from '../../protocol/findings.ts'
+import { isPlaceholder } from '../../tls/pair.ts'
 
 export type CertificateSubject = { id: string, host: string, tls: { cert: string, key: string } | null }
 
 const DAY_SECONDS = 86_400
 const SOON_DAYS = 14
 const VERY_SOON_DAYS = 2
-const RENEW = 'Renew it (certbot renew), and see that TURNPIKE_TLS_CERT and TURNPIKE_TLS_KEY name the new files.'
+const RENEW = 'Where it is got by itself, see certificate-order. Else renew it (certbot renew), and see that TURNPIKE_TLS_CERT and TURNPIKE_TLS_KEY name the new files.'
 
 export function examineCertificate ({ id, host, tls }: CertificateSubject, nowSeconds: number): Finding[] {
   const about = `relay ${id}, certificate`
-  if (tls === null) return [finding('tls-served', about, 'warning', 'TURN over TLS is not served.', 'Get a certificate for the public name, and name its files in TURNPIKE_TLS_CERT and TURNPIKE_TLS_KEY.')]
+  if (tls === null) return [finding('tls-served', about, 'warning', 'TURN over TLS is not served.', 'Set TURNPIKE_DOMAIN, by which a certificate is got by itself, or name the files of one in TURNPIKE_TLS_CERT and TURNPIKE_TLS_KEY.')]
+  if (isPlaceholder(tls)) return [finding('tls-served', about, 'warning', 'TURN over TLS waits for the first certificate.', 'See certificate-order, which says what is in the way.')]
   const chain = chainOf(tls.cert)
   const [leaf] = chain
   if (leaf === undefined) return [finding('certificate-chain', about, 'failed', 'TURNPIKE_TLS_CERT names a file without a certificate in PEM.', 'Name the file with the whole chain (fullchain.pem).')]

@@ -3,12 +3,14 @@ import { renderSummary } from '../../../src/cli/summary.ts'
 import type { RelayHealth } from '../../../src/relay/relay.ts'
 
 const health: RelayHealth = { id: 'turnpike', driver: 'process', why: 'not Docker: no socket', version: '4.6.1', state: 'healthy', ready: true, code: null, reason: 'every check passed', since: 0, restarts: 0, checks: [], listenIp: '10.0.0.5', publicAddress: '198.51.100.7', publicAddress6: null, region: 'default', weight: 1, handedOut: true, drained: false, host: 'turn.example', port: 3478, tlsPort: null, slot: 'main', allocations: 0, leaving: null, operation: null, warnings: ['coturn 4.6.1 is old'] }
-const render = (more: { health?: Partial<RelayHealth>, keys?: boolean, callPage?: boolean, colour?: boolean } = {}): string => renderSummary({
+const render = (more: { health?: Partial<RelayHealth>, keys?: boolean, callPage?: boolean, colour?: boolean, httpsUrl?: string, problem?: { code: 'acme-name-elsewhere', reason: string } } = {}): string => renderSummary({
   firstKeys: () => (more.keys === false ? { adminKey: null, apiKey: null } : { adminKey: 'tpa_x', apiKey: 'tpk_x' }),
   relayHealth: () => ({ ...health, ...more.health }),
   decisions: () => ['public address 198.51.100.7, from STUN stun.example:3478'],
   firewall: () => [{ protocol: 'udp', ports: '3478', what: 'STUN and TURN' }],
   url: () => 'http://localhost:8080',
+  httpsUrl: () => more.httpsUrl ?? null,
+  certificateStatus: () => (more.problem === undefined ? null : { ready: false, domain: 'meet.example', problem: more.problem, nextTryAt: 1 }),
   iceUrls: () => ['stun:198.51.100.7:3478'],
 }, { callPage: more.callPage ?? true, publicHost: 'turn.example', colour: more.colour ?? false })
 
@@ -28,4 +30,10 @@ test('keys that were shown before are asked for by name; a closed call page is n
   expect(text).toContain('"Authorization: Bearer $TURNPIKE_API_KEY"')
   expect(text).not.toMatch(/tp[ka]_|\/call\/demo/)
   expect(text).toContain('\u001b[1m')
+})
+
+test('with https the call page is there, and what is in the way of the certificate is told', () => {
+  const text = render({ httpsUrl: 'https://meet.example', problem: { code: 'acme-name-elsewhere', reason: 'meet.example has no address in DNS' } })
+  for (const words of ['https://meet.example/call/demo', 'warning: no certificate for meet.example yet: meet.example has no address in DNS', '[acme-name-elsewhere]']) expect(text).toContain(words)
+  expect(text).not.toContain('without https')
 })
