@@ -3,6 +3,7 @@
 # for machines that reach no image registry. As root, on Debian, with a Docker engine running.
 #
 #   scripts/make-test-images.sh coturn      coturn/coturn:4.18.0-r0 (coturn 4.18 from Debian forky)
+#   scripts/make-test-images.sh debian      debian:bookworm-slim and debian:forky-slim (both are forky)
 #   scripts/make-test-images.sh node        node:24-bookworm-slim (Node.js as npm brings it)
 #   scripts/make-test-images.sh prometheus  the image that compose/compose.yaml names (Debian's Prometheus)
 #   scripts/make-test-images.sh root        what they are made of, beforehand; needs no engine
@@ -13,6 +14,7 @@ cd "$(dirname "$0")/.."
 
 CACHE="${XDG_CACHE_HOME:-$HOME/.cache}/turnpike-test"
 COTURN_IMAGE=coturn/coturn:4.18.0-r0
+DEBIAN_IMAGES=(debian:bookworm-slim debian:forky-slim)
 NODE_IMAGE=node:24-bookworm-slim
 PROMETHEUS_IMAGE=$(grep -oE "prom/prometheus:[^ ]+" compose/compose.yaml | head -n 1 || true)
 
@@ -36,7 +38,7 @@ make_root() {
   local script=/usr/share/debootstrap/scripts/forky
   [ -e "$script" ] || ln -s sid "$script"
   # Debian 12 does not know the keys that sign forky yet; this root file system never leaves the test machine.
-  debootstrap --variant=minbase --no-check-gpg --include=coturn,prometheus,ca-certificates forky "$root" "$(mirror)" >"$CACHE/debootstrap.log" 2>&1 ||
+  debootstrap --variant=minbase --no-check-gpg --include=coturn,prometheus,tini,ca-certificates forky "$root" "$(mirror)" >"$CACHE/debootstrap.log" 2>&1 ||
     { tail -n 20 "$CACHE/debootstrap.log" >&2; echo 'debootstrap failed' >&2; exit 1; }
   rm -rf "$root"/var/cache/apt/archives/*.deb "$root"/var/lib/apt/lists/*
   touch "$root/.complete"
@@ -45,8 +47,22 @@ make_root() {
 import() {
   local image=$1 root=$2
   shift 2
+  # A mirror may be older than what it says of itself allows.
+  echo 'Acquire::Check-Valid-Until "false";' >"$root/etc/apt/apt.conf.d/99-test-machine"
   tar -C "$root" --exclude=./.complete -c . | docker import "$@" - "$image" >/dev/null
   echo "made $image"
+}
+
+make_debian() {
+  local image
+  for image in "${DEBIAN_IMAGES[@]}"; do
+    has_image "$image" && continue
+    if ! has_image turnpike-test/debian:forky; then
+      make_root
+      import turnpike-test/debian:forky "$CACHE/root" --change 'CMD ["bash"]'
+    fi
+    docker tag turnpike-test/debian:forky "$image"
+  done
 }
 
 make_coturn() {
@@ -93,6 +109,7 @@ for what in "${@:-coturn}"; do
   case $what in
     root) make_root ;;
     coturn) make_coturn ;;
+    debian) make_debian ;;
     node) make_node ;;
     prometheus) make_prometheus ;;
     *) echo "unknown image: $what" >&2; exit 64 ;;

@@ -5,6 +5,8 @@ export type Option = { /** Of its value; null for a switch. */ value: string | n
 export type Input = { args: string[], options: Readonly<Record<string, string | undefined>>, switches: ReadonlySet<string>, lists: Readonly<Record<string, string[]>> }
 export type Command = {
   summary: string
+  /** Is it one that other programs run, so that the short help leaves it out? */
+  isForPrograms?: true
   /** What stands after the command; one that ends with ? may be left out. */
   args: readonly string[]
   options: Readonly<Record<string, Option>>

@@ -2,8 +2,9 @@
 import type { Commands } from './command.ts'
 
 export function helpText (commands: Commands): string {
-  const width = Math.max(...Object.keys(commands).map(name => name.length)) + 2
-  const lines = Object.entries(commands).map(([name, { summary }]) => `  ${name.padEnd(width)}${summary}\n`)
+  const shown = Object.entries(commands).filter(([, { isForPrograms }]) => isForPrograms !== true)
+  const width = Math.max(...shown.map(([name]) => name.length)) + 2
+  const lines = shown.map(([name, { summary }]) => `  ${name.padEnd(width)}${summary}\n`)
   return `Turnpike makes WebRTC connect.\n\nUsage: turnpike <command>\n\n${lines.join('')}\nturnpike <command> --help tells its options. Settings come from TURNPIKE_* variables: see docs/configuration.md.\n`
 }
 

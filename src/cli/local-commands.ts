@@ -65,6 +65,27 @@ export const LOCAL_COMMANDS: Readonly<Record<string, LocalCommand>> = {
       return print(size(input, loaded.config))
     },
   },
+  'keys first': {
+    summary: 'Show the keys that the first start made, where it was not at a terminal.',
+    args: [],
+    options: { delete: { value: null, text: 'and delete the file that they stand in' } },
+    run: async (input, world) => {
+      const { firstKeys } = await import('./first-keys.ts')
+      return firstKeys(input, world)
+    },
+  },
+  'docker-guard': {
+    summary: 'Stand between Turnpike and the Docker engine: let it run its own coturns, and nothing else.',
+    isForPrograms: true,
+    args: [],
+    options: { engine: { value: 'socket', text: 'of the engine; /var/run/docker.sock where not given' }, listen: { value: 'socket', text: 'for Turnpike (DOCKER_HOST); /guard/docker.sock where not given' } },
+    run: async (input, { env }) => {
+      const loaded = loadOrComplain(env)
+      if (loaded === null) return ERRORS['config-invalid'].exit
+      const { dockerGuard } = await import('./docker-guard.ts')
+      return await dockerGuard(input, loaded.config)
+    },
+  },
   backup: {
     summary: 'Write everything that is kept into one file, while the server runs or not.',
     args: ['file'],

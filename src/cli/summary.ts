@@ -2,11 +2,13 @@
 import { errorEntry } from '../protocol/errors.ts'
 import type { App } from '../app.ts'
 
-/** The summary of an app that has started. Keys stand in it only where this start has made them. */
-export function renderSummary (app: Pick<App, 'firstKeys' | 'relayHealth' | 'decisions' | 'firewall' | 'url' | 'httpsUrl' | 'certificateStatus' | 'iceUrls'>, { callPage, publicHost, colour }: { callPage: boolean, publicHost: string, colour: boolean }): string {
-  const bold = (text: string): string => (colour ? `\u001b[1m${text}\u001b[22m` : text)
+export type SummaryNeeds = { callPage: boolean, publicHost: string, /** What is printed elsewhere stays in a log. */ atTerminal: boolean, /** Where the first keys are kept; null where they are not. */ keysFile: string | null }
+
+/** The summary of an app that has started. Keys stand in it only where this start has made them, and only at a terminal. */
+export function renderSummary (app: Pick<App, 'firstKeys' | 'relayHealth' | 'decisions' | 'firewall' | 'url' | 'httpsUrl' | 'certificateStatus' | 'iceUrls'>, { callPage, publicHost, atTerminal, keysFile }: SummaryNeeds): string {
+  const bold = (text: string): string => (atTerminal ? `\u001b[1m${text}\u001b[22m` : text)
   const health = app.relayHealth()
-  const { adminKey, apiKey } = app.firstKeys()
+  const { adminKey, apiKey } = atTerminal ? app.firstKeys() : { adminKey: null, apiKey: null }
   const url = app.url()
   const lines = [
     '',
@@ -21,6 +23,7 @@ export function renderSummary (app: Pick<App, 'firstKeys' | 'relayHealth' | 'dec
     '',
     ...(apiKey === null ? [] : [`  API key     ${bold(apiKey)}   (project default; shown only now)`]),
     ...(adminKey === null ? [] : [`  admin key   ${bold(adminKey)}   (shown only now)`]),
+    ...(keysFile === null ? [] : [`  first keys  in ${keysFile}: turnpike keys first shows them, turnpike keys first --delete deletes the file`]),
     '  try it:',
     `  curl -sS -X POST ${url}/v1/turn/credentials -H ${shellKey(apiKey)}`,
     '',

@@ -3,7 +3,9 @@ import { rmSync, writeFileSync } from 'node:fs'
 import { createApp, type App } from '../app.ts'
 import type { Loaded } from '../config/load.ts'
 import { controlFileOf, type ControlFile } from './api-client.ts'
+import { keepFirstKeys, keptFirstKeys } from './first-keys.ts'
 import { createLogger } from './logger.ts'
+import { stopSignal } from './stop-signal.ts'
 import { renderSummary } from './summary.ts'
 
 /** Everything must be gone 3 s after Ctrl-C; the rest is for the process itself. */
@@ -28,12 +30,15 @@ export async function up ({ config }: Loaded, { env, version, installRelay }: Up
     dockerHost: env['DOCKER_HOST'],
     installRelay,
   })
+  const atTerminal = process.stdout.isTTY === true
+  // Before anything else can fail: they are made once.
+  if (!atTerminal) keepFirstKeys(config.dataDir, app.firstKeys())
   const started = app.start()
   const first = await Promise.race([started.then(() => 'started' as const), asked])
   if (first === 'started') {
     leaveControlFile(config.dataDir, { url: app.url(), key: app.lendAdminKey() })
     const publicHost = config.publicHost ?? app.relayHealth().publicAddress
-    process.stdout.write(renderSummary(app, { callPage: config.callPage === 'open', publicHost, colour: process.stdout.isTTY === true }))
+    process.stdout.write(renderSummary(app, { callPage: config.callPage === 'open', publicHost, atTerminal, keysFile: keptFirstKeys(config.dataDir)?.file ?? null }))
     log.info({ signal: await asked }, 'stopping')
   }
   rmSync(controlFileOf(config.dataDir), { force: true })
@@ -51,13 +56,6 @@ function leaveControlFile (dataDir: string, control: ControlFile): void {
   } catch {
     process.stderr.write('turnpike: note: the data directory cannot be written; the command line needs --url and a key until the next start\n')
   }
-}
-
-/** The first SIGINT or SIGTERM. Later ones change nothing: stopping has a deadline already. */
-function stopSignal (): Promise<string> {
-  return new Promise(resolve => {
-    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => resolve(signal))
-  })
 }
 
 async function stopApp (app: App, started: Promise<void>): Promise<void> {

@@ -121,6 +121,10 @@ export const ConfigSchema = Type.Object({
     port: Type.Integer({ minimum: 0, maximum: 65535, default: 0, description: 'Port of signaling over gRPC; 0: none. A project must have the dialect grpc, too.' }),
   }),
 
+  guard: Type.Object({
+    images: Type.Array(Type.String({ minLength: 1 }), { default: [], description: 'Images that the Docker guard lets coturn be run from beside relay.image, separated by commas: what an upgrade to another image needs.' }),
+  }),
+
   secrets: Type.Object({
     turnRotateDays: Type.Integer({ minimum: 0, maximum: 3650, default: 30, description: 'Days after which the TURN secret is replaced by itself; no call notices. 0: only when asked.' }),
   }),

@@ -57,6 +57,7 @@ export const ERRORS = {
   'relay-program-refused': { status: 503, exit: 69, retry: 'backoff', title: 'This version of coturn must not be used', cure: 'Install another version; docs/operations.md says which.' },
   'relay-image-missing': { status: 503, exit: 69, retry: 'backoff', title: 'The relay image is not here and cannot be pulled', cure: 'Pull or build it, or set TURNPIKE_RELAY_IMAGE.' },
   'docker-unreachable': { status: 503, exit: 69, retry: 'backoff', title: 'The Docker engine does not answer', cure: 'Start Docker, check the socket and its permissions, or set TURNPIKE_RELAY_DRIVER=process.' },
+  'docker-refused': { status: 503, exit: 69, retry: 'backoff', title: 'The Docker guard does not let coturn be started', cure: 'See the log of the guard; run it from the same version of Turnpike, with the same data directory and image. Other images are named in TURNPIKE_GUARD_IMAGES.' },
   'relay-volume-missing': { status: 503, exit: 69, retry: 'backoff', title: 'The data directory is on no volume', cure: 'Mount a volume, or a directory of the machine, at TURNPIKE_DATA_DIR: the container of coturn reads its secrets there.' },
   'relay-control-lost': { status: 503, retry: 'backoff', title: 'The command line of coturn does not answer', cure: 'Try again; /readyz tells whether the relay is well. Of an external relay no allocation can be cut.' },
   'relay-config-rejected': { status: 503, exit: 70, retry: 'backoff', title: 'coturn rejected its configuration', cure: 'Report this with the line in detail: the configuration is ours.' },

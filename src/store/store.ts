@@ -1,5 +1,5 @@
 /** The one SQLite file (node:sqlite): opened safely, migrated forward, and told apart from a damaged, newer or occupied one. */
-import { chmodSync, existsSync, mkdirSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
 import { isTurnpikeError, TurnpikeError } from '../protocol/errors.ts'
@@ -137,8 +137,15 @@ function explaining<T> (directory: string, work: () => T): T {
   } catch (error) {
     if (isTurnpikeError(error)) throw error
     const { message, code = '', errcode } = error as NodeJS.ErrnoException & { errcode?: number }
+    const owner = code === 'EACCES' || (errcode !== undefined && [8, 14].includes(errcode & 0xFF)) ? strangeOwner(directory) : ''
     // SQLITE_CORRUPT and SQLITE_NOTADB; everything else that stops an open or a first write is about writing.
     const isDamaged = errcode !== undefined && ((errcode & 0xFF) === 11 || (errcode & 0xFF) === 26)
-    throw new TurnpikeError(isDamaged ? 'store-damaged' : 'data-dir-unwritable', `${directory}: ${message}${code === '' || message.includes(code) ? '' : ` (${code})`}`, { cause: error })
+    throw new TurnpikeError(isDamaged ? 'store-damaged' : 'data-dir-unwritable', `${directory}: ${message}${code === '' || message.includes(code) ? '' : ` (${code})`}${owner}`, { cause: error })
   }
+}
+
+/** A volume of an earlier version, which ran as root, is the usual reason. */
+function strangeOwner (directory: string): string {
+  const [mine, its] = [process.getuid?.(), statSync(directory, { throwIfNoEntry: false })?.uid]
+  return mine === undefined || its === undefined || mine === its ? '' : `; it belongs to user ${its}, and this is user ${mine}: give it to that one once, as root (chown -R ${mine}:${process.getgid?.()}; docs/operations.md has the line for Docker)`
 }

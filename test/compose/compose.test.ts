@@ -4,14 +4,15 @@
  * `docker compose config`, its dashboards by running what they ask.
  */
 import { execFileSync } from 'node:child_process'
-import { existsSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { sbom } from '../../scripts/sbom.ts'
 import { isRefusal, TurnClient, type Login } from '../../src/stun/turn-client.ts'
 import { alertRules } from '../kit/alerts.ts'
 import { dashboardExpressions } from '../kit/dashboards.ts'
 import { docker, requireCompose, requireDocker } from '../kit/docker.ts'
 import { freePorts, until } from '../kit/files.ts'
-import { cleanUpAfterFile } from '../kit/cleanup.ts'
+import { cleanUpAfterFile, whenDone } from '../kit/cleanup.ts'
 
 cleanUpAfterFile()
 const PROJECT = `turnpike-test-${process.pid}`
@@ -24,18 +25,21 @@ function compose (...args: string[]): string {
   // The builder that every engine has.
   return execFileSync('docker', ['compose', '-f', 'compose/compose.yaml', '-p', PROJECT, ...args], { encoding: 'utf8', env: { PATH, HOME, DOCKER_BUILDKIT: '0', ...env }, stdio: ['ignore', 'pipe', 'pipe'], maxBuffer: 64 * 1024 * 1024 })
 }
-const logs = (): string => compose('logs', '--no-color', '--no-log-prefix', 'turnpike')
+const logs = (): string => compose('logs', '--no-color', '--no-log-prefix', 'turnpike', 'guard')
+const inside = (...command: string[]): string => compose('exec', '-T', 'turnpike', ...command)
+const firstKeys = (): string => inside('turnpike', 'keys', 'first')
+const idOf = (service: string): string => compose('ps', '-q', service).trim()
 const coturnOf = (): string => docker('ps', '-q', '--filter', `label=com.docker.compose.project=${PROJECT}`, '--filter', 'label=io.turnpike.relay')
 
 beforeAll(async () => {
-  await requireDocker('coturn', 'node', 'prometheus')
+  await requireDocker('coturn', 'debian', 'node', 'prometheus')
   requireCompose()
   const [httpPort, relayPort, tlsPort] = await freePorts(3)
   env = { TURNPIKE_HTTP_PORT: String(httpPort), TURNPIKE_RELAY_PORT: String(relayPort), TURNPIKE_RELAY_TLS_PORT: String(tlsPort), TURNPIKE_RELAY_MIN_PORT: '22000', TURNPIKE_RELAY_MAX_PORT: '22499', TURNPIKE_RELAY_LISTEN_IP: '127.0.0.1', TURNPIKE_RELAY_PEERS: 'loopback' }
   base = `http://127.0.0.1:${httpPort}`
   compose('up', '-d', '--build', 'turnpike', 'prometheus')
   await until('readyz', async () => await fetch(`${base}/readyz`).then(({ ok }) => ok, () => false), 60_000)
-  apiKey = /tpk_[\w-]+/.exec(logs())?.[0] ?? ''
+  apiKey = /TURNPIKE_API_KEY=(tpk_[\w-]+)/.exec(firstKeys())?.[1] ?? ''
 }, 600_000)
 
 afterAll(() => {
@@ -155,25 +159,86 @@ async function visitRoom (): Promise<void> {
   for (const socket of sockets) socket.close()
 }
 
-test('no secret can be looked up: not in inspect, not in logs, not in the process list', async () => {
-  const id = coturnOf()
-  const conf = docker('exec', id, 'cat', '/etc/turnpike/turnserver.conf')
-  const secret = compose('exec', '-T', 'turnpike', 'node', '-p', "new (require('node:sqlite').DatabaseSync)('/data/turnpike.db', { readOnly: true }).prepare('SELECT secret FROM turn_secrets').get().secret").trim()
-  const feed = /password=(\S+)/.exec(conf)?.[1] ?? ''
-  const { login } = await issue()
-  const own = compose('ps', '-q', 'turnpike').trim()
-  const visible = [docker('inspect', id), docker('inspect', own), docker('logs', id), logs(), execFileSync('ps', ['-eo', 'args'], { encoding: 'utf8' })].join('\n')
-  for (const found of [secret, feed, login.password]) {
-    expect(found.length).toBeGreaterThan(15)
-    expect(visible).not.toContain(found)
+/** Every secret that there is, as the data directory holds it. */
+async function everySecret (): Promise<string[]> {
+  const script = `
+    const { readFileSync } = require('node:fs')
+    const database = new (require('node:sqlite').DatabaseSync)('/data/turnpike.db', { readOnly: true })
+    const feed = JSON.parse(readFileSync('/data/relay/feed.json'))
+    console.log(JSON.stringify([
+      ...database.prepare('SELECT secret FROM turn_secrets').all().map(row => row.secret),
+      ...database.prepare('SELECT * FROM signing_keys').all().map(row => row.secret),
+      feed.password, feed.controlPassword, JSON.parse(readFileSync('/data/control.json')).key,
+    ].map(secret => (typeof secret === 'string' ? secret : Buffer.from(secret).toString('base64url')))))`
+  const [, adminKey = ''] = /TURNPIKE_ADMIN_KEY=(\S+)/.exec(firstKeys()) ?? []
+  return [...JSON.parse(inside('node', '-e', script)) as string[], apiKey, adminKey, (await issue()).login.password]
+}
+
+test('no secret can be looked up: not in inspect, not in logs, not in a process list, not in an environment', async () => {
+  const secrets = await everySecret()
+  const containers = [coturnOf(), idOf('turnpike'), idOf('guard'), idOf('prometheus')]
+  const pids = containers.flatMap(id => docker('top', id, '-eo', 'pid').split('\n').slice(1)).map(Number)
+  expect(pids.length).toBeGreaterThan(5)
+  const environments = pids.map(pid => readFileSync(`/proc/${pid}/environ`, 'utf8'))
+  expect(environments.join('\n')).toContain('TURNPIKE_DATA_DIR=/data')
+  const visible = [...containers.flatMap(id => [docker('inspect', id), docker('logs', id)]), logs(), docker('history', '--no-trunc', 'turnpike:0.4.0'), execFileSync('ps', ['-eo', 'args'], { encoding: 'utf8' }), ...environments].join('\n')
+  expect(secrets.length).toBeGreaterThan(6)
+  for (const secret of secrets) {
+    expect(secret.length).toBeGreaterThan(15)
+    expect(visible).not.toContain(secret)
   }
+})
+
+test('nothing but the guard runs as root, nothing has a right that it does not need, and the guard alone has the Docker socket', () => {
+  const rights = (id: string): { uids: string[], capabilities: string[] } => {
+    const status = docker('top', id, '-eo', 'pid').split('\n').slice(1).map(pid => readFileSync(`/proc/${pid.trim()}/status`, 'utf8'))
+    const each = (name: string): string[] => [...new Set(status.map(text => new RegExp(`^${name}:\\s+(\\S+)`, 'm').exec(text)?.[1] ?? ''))]
+    return { uids: each('Uid'), capabilities: each('CapEff') }
+  }
+  const none = '0'.repeat(16)
+  for (const id of [idOf('turnpike'), idOf('prometheus'), coturnOf()]) expect(rights(id)).toEqual({ uids: ['65534'], capabilities: [none] })
+  // DAC_READ_SEARCH is number 2 (capabilities(7)).
+  expect(rights(idOf('guard'))).toEqual({ uids: ['0'], capabilities: [`${'0'.repeat(15)}4`] })
+  const mounted = (id: string): string => docker('inspect', '--format', '{{json .Mounts}} {{.HostConfig.NetworkMode}} {{.HostConfig.ReadonlyRootfs}}', id)
+  expect(mounted(idOf('turnpike'))).not.toContain('/var/run/docker.sock')
+  expect(mounted(idOf('guard'))).toMatch(/docker\.sock.* none true$/)
+  expect(logs()).not.toContain('"refused"')
+})
+
+test('the image is small, holds what the lockfile says and nothing to build with, and tells it', () => {
+  const size = (image: string): number => Number(docker('image', 'inspect', '--format', '{{.Size}}', image))
+  // On top of 75 MB of debian:bookworm-slim.
+  expect(size('turnpike:0.4.0') - size('debian:bookworm-slim')).toBeLessThan(170e6)
+  expect(inside('cat', '/turnpike/sbom.json')).toBe(sbom())
+  const installed = inside('sh', '-c', "cd /turnpike && find node_modules -name package.json -path '*node_modules/*' | grep -E 'node_modules/(@[^/]+/)?[^/]+/package.json$' | xargs node -p 'process.argv.slice(1).map(file => require(require(\"path\").resolve(file))).map(({ name, version }) => name + \"@\" + version).join(\"\\n\")'").trim().split('\n')
+  const { components } = JSON.parse(sbom()) as { components: { name: string, version: string }[] }
+  expect(components.length).toBeGreaterThan(100)
+  expect([...new Set(installed)].sort()).toEqual([...new Set(components.map(({ name, version }) => `${name}@${version}`))].sort())
+  expect(inside('sh', '-c', "find /turnpike /usr/local -name '*.node' -o -name npm -o -name vitest")).toBe('')
+  const { version } = JSON.parse(readFileSync('package.json', 'utf8')) as { version: string }
+  expect(docker('image', 'inspect', '--format', '{{index .Config.Labels "org.opencontainers.image.version"}} {{.Config.User}}', `turnpike:${version}`)).toBe(`${version} 65534:65534`)
+  expect(inside('cat', '/proc/1/comm')).toBe('tini\n')
+})
+
+test('a volume of a version that ran as root is told with the cure, and the cure works', () => {
+  const volume = `${PROJECT}-old`
+  const over = (user: string, ...command: string[]): string => execFileSync('docker', ['run', '--rm', '--network', 'none', '--user', user, '-v', `${volume}:/data`, '--entrypoint', ...command.slice(0, 1), 'turnpike:0.4.0', ...command.slice(1)] as string[], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] })
+  docker('volume', 'create', volume)
+  whenDone(() => { docker('volume', 'rm', volume) })
+  over('0', 'sh', '-c', 'chown 0:0 /data && turnpike up >/data/log 2>&1 & until [ -s /data/first-keys ]; do sleep 0.1; done')
+  expect(() => over('65534:65534', 'turnpike', 'up')).toThrow(/belongs to user 0, and this is user 65534.*chown -R 65534:65534/)
+  over('0', 'chown', '-R', '65534:65534', '/data')
+  expect(over('65534:65534', 'turnpike', 'keys', 'list')).toContain('made at the first start')
 })
 
 test('a restart keeps the keys, and down leaves nothing behind', async () => {
   compose('restart', 'turnpike')
   await until('readyz', async () => await fetch(`${base}/readyz`).then(({ ok }) => ok, () => false), 60_000)
   expect(await relayBytes('udp')).toBe(20_000)
-  expect(logs().match(/tpk_[\w-]+/g)?.filter((key, i, all) => all.indexOf(key) === i)).toHaveLength(1)
+  expect(firstKeys()).toContain(apiKey)
+  expect(logs()).not.toMatch(/tp[ka]_/)
+  inside('turnpike', 'keys', 'first', '--delete')
+  expect(() => firstKeys()).toThrow('not-found')
   compose('down', '-v', '--remove-orphans', '-t', '10')
   expect(coturnOf()).toBe('')
   expect(docker('volume', 'ls', '-q').split('\n').filter(name => name.startsWith(PROJECT))).toEqual([])
@@ -181,7 +246,7 @@ test('a restart keeps the keys, and down leaves nothing behind', async () => {
 
 test('the whole file is valid, Grafana included, and what it mounts exists', () => {
   const config = JSON.parse(compose('config', '--format', 'json')) as { services: Record<string, { image: string, volumes: { type: string, source: string }[] }> }
-  expect(Object.keys(config.services).sort()).toEqual(['grafana', 'prometheus', 'turnpike'])
+  expect(Object.keys(config.services).sort()).toEqual(['grafana', 'guard', 'prometheus', 'turnpike'])
   for (const { image } of Object.values(config.services)) expect(image).toMatch(/:v?\d+\.\d+\.\d+$/)
   const mounted = Object.values(config.services).flatMap(({ volumes }) => volumes.filter(({ type }) => type === 'bind').map(({ source }) => source))
   expect(mounted.length).toBeGreaterThan(3)

@@ -37,6 +37,18 @@ test('coturn 4.18.0 takes every line of its configuration, and warns of nothing 
   expect(said.filter(line => /bad configuration|warning|wrong|error/i.test(line) && !/check_stun_auth|A peer IP .* denied|have expired/.test(line))).toEqual([])
 })
 
+test('an image that is built with coturn/Dockerfile is run as well', async () => {
+  await requireDocker('debian')
+  const image = `turnpike-test-coturn:${process.pid}`
+  execFileSync('docker', ['build', '-q', '-t', image, 'coturn'], { stdio: 'ignore', env: { ...process.env, DOCKER_BUILDKIT: '0' } })
+  onTestFinished(() => { docker('rmi', '-f', image) })
+  expect(docker('image', 'inspect', '--format', '{{.Config.User}} {{.Config.Entrypoint}}', image)).toBe('65534:65534 []')
+  const relay = await makeRelay({ ...DOCKER, TURNPIKE_RELAY_IMAGE: image })
+  await relay.start()
+  expect(relay.health()).toMatchObject({ ready: true, version: '4.18.0' })
+  await relay.stop(2000)
+}, 120_000)
+
 test('the container has no rights, no writable root and no secret that can be looked up', async () => {
   const relay = await makeRelay(DOCKER)
   await relay.start()

@@ -1,12 +1,12 @@
 import { execFileSync, execSync } from 'node:child_process'
 import { createServer } from 'node:http'
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { DatabaseSync } from 'node:sqlite'
 import { expect, test } from 'vitest'
 import { loopbackSettings } from '../kit/app.ts'
 import { whenDone } from '../kit/cleanup.ts'
-import { run, signalGroup, type Run } from '../kit/command.ts'
+import { run, runHere, signalGroup, type Run } from '../kit/command.ts'
 import { freePorts, scratchDirectory, until } from '../kit/files.ts'
 import { answersStun } from '../kit/coturn.ts'
 
@@ -19,6 +19,7 @@ async function settings (more: Record<string, string> = {}): Promise<Record<stri
 const coturnPids = (env: Record<string, string>): number[] => execFileSync('ps', ['-eo', 'pid,args'], { encoding: 'utf8' }).split('\n').filter(line => line.includes(`${env['TURNPIKE_DATA_DIR']}/relay/turnserver.conf`)).map(line => Number.parseInt(line))
 const npmStart = (env: Record<string, string>): Run => run('npm', ['start'], env)
 const turnpike = (args: string[], env: Record<string, string>): Run => run('node', ['bin/turnpike.mjs', ...args], env)
+const firstKeys = (env: Record<string, string>): Record<string, string> => Object.fromEntries(readFileSync(`${env['TURNPIKE_DATA_DIR']}/first-keys`, 'utf8').trim().split('\n').map(line => line.split('=') as [string, string]))
 const pasted = (started: Run): string => /^ +(curl .*)$/m.exec(started.out())?.[1] ?? ''
 
 test('npm start says what a person needs, the curl line works as it is pasted, and Ctrl-C ends everything in under 3 s', async () => {
@@ -31,8 +32,10 @@ test('npm start says what a person needs, the curl line works as it is pasted, a
   expect(out).toContain(`stun:127.0.0.1:${env['TURNPIKE_RELAY_PORT']}`)
   expect(out).toContain(`turn:127.0.0.1:${env['TURNPIKE_RELAY_PORT']}?transport=udp`)
   expect(out).toMatch(/udp 20000-20499/)
-  expect(out.match(/tpk_[\w-]+/g)?.length).toBe(2)
-  const answer = JSON.parse(execSync(pasted(started), { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] })) as { iceServers: unknown[] }
+  // Nobody sits at a terminal here: what is printed stays in a log, and holds no key.
+  expect(started.all()).not.toMatch(/tp[ka]_/)
+  expect(out).toContain(`first keys  in ${env['TURNPIKE_DATA_DIR']}/first-keys`)
+  const answer = JSON.parse(execSync(pasted(started), { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...firstKeys(env) } })) as { iceServers: unknown[] }
   expect(answer.iceServers).toHaveLength(2)
   const asked = performance.now()
   signalGroup(started.child, 'SIGINT')
@@ -40,6 +43,30 @@ test('npm start says what a person needs, the curl line works as it is pasted, a
   expect(performance.now() - asked).toBeLessThan(3000)
   expect(coturnPids(env)).toEqual([])
   expect(await answersStun(Number(env['TURNPIKE_RELAY_PORT']))).toBe(false)
+})
+
+test('at a terminal the first keys are shown, once, and not kept in a file', async () => {
+  const env = await settings()
+  const started = run('script', ['-qefc', 'node bin/turnpike.mjs up', '/dev/null'], env)
+  await started.until('relayed media')
+  expect(started.out().match(/tpk_[\w-]+/g)?.length).toBe(2)
+  expect(started.out()).toMatch(/admin key +\S*tpa_/)
+  expect(existsSync(`${env['TURNPIKE_DATA_DIR']}/first-keys`)).toBe(false)
+  process.kill(Number(readFileSync(`${env['TURNPIKE_DATA_DIR']}/turnpike.lock`, 'utf8').split(' ')[0]), 'SIGTERM')
+  await started.exit
+})
+
+test('the first keys are in a file for its owner alone, until they are deleted', async () => {
+  const env = await settings()
+  const started = turnpike(['up'], env)
+  await started.until('relayed media')
+  const file = `${env['TURNPIKE_DATA_DIR']}/first-keys`
+  expect(statSync(file).mode & 0o777).toBe(0o600)
+  const shown = await runHere(env, 'keys', 'first', '--delete')
+  expect(shown.code).toBe(0)
+  expect(shown.out).toMatch(/^TURNPIKE_API_KEY=tpk_[\w-]+\nTURNPIKE_ADMIN_KEY=tpa_[\w-]+\n$/)
+  expect(existsSync(file)).toBe(false)
+  expect(await runHere(env, 'keys', 'first')).toMatchObject({ code: 65, err: expect.stringContaining('[not-found]') })
 })
 
 test('a second start shows no key again, and the first one still works', async () => {
@@ -53,7 +80,7 @@ test('a second start shows no key again, and the first one still works', async (
   await second.until('relayed media')
   expect(second.all()).not.toMatch(/tp[ka]_/)
   expect(pasted(second)).toContain('$TURNPIKE_API_KEY')
-  expect(execSync(curl, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] })).toContain('iceServers')
+  expect(execSync(curl, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...firstKeys(env) } })).toContain('iceServers')
 })
 
 test('SIGTERM to npm alone ends both', async () => {

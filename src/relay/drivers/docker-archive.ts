@@ -1,7 +1,7 @@
 /** The files of a launch as the tar archive that the engine unpacks into a container (PUT /containers/{id}/archive). */
 import { pack } from 'tar-stream'
+import { NOBODY } from '../../protocol/coturn-container.ts'
 import type { Launch } from '../driver.ts'
-import { NOBODY } from './docker-container.ts'
 
 export async function launchArchive ({ conf, tls }: Launch): Promise<Buffer> {
   return await archiveOf({ 'turnserver.conf': conf, ...(tls === null ? {} : tlsFiles(tls)) })

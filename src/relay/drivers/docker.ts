@@ -2,11 +2,11 @@
 import Docker, { type Container } from 'dockerode'
 import { createHash } from 'node:crypto'
 import type { Log } from '../../lifecycle.ts'
+import { COMPOSE_PROJECT, coturnContainer, LABELS, NOBODY, PATHS, USERS_DIRECTORY, versionContainer, type ContainerRequest } from '../../protocol/coturn-container.ts'
 import { TurnpikeError } from '../../protocol/errors.ts'
 import { parseVersion, refusalOf } from '../coturn-versions.ts'
 import type { Driver, DriverEvents, Launch, Prepared, UserDatabaseHome } from '../driver.ts'
 import { removeUserDatabase } from '../records.ts'
-import { containerOptions, LABELS, NOBODY, PATHS } from './docker-container.ts'
 import { hostPathOf, ownContainer } from './docker-self.ts'
 import { launchArchive, tlsArchive } from './docker-archive.ts'
 import { watchContainer } from './docker-watch.ts'
@@ -123,7 +123,7 @@ async function prepareImage (docker: Docker, needs: DockerNeeds): Promise<Prepar
 }
 
 function userDatabaseOf (directory: string): UserDatabaseHome {
-  return { directory: `${directory}/userdb`, owner: { uid: NOBODY, gid: NOBODY } }
+  return { directory: `${directory}/${USERS_DIRECTORY}`, owner: { uid: NOBODY, gid: NOBODY } }
 }
 
 /** What `turnserver --version` prints in a container of its own. */
@@ -131,7 +131,7 @@ async function printedBy (docker: Docker, { image, owner }: Pick<DockerNeeds, 'i
   // Of a process that was killed while it asked.
   const left = await docker.listContainers({ all: true, filters: { label: [`${LABELS.asks}=${owner}`] } })
   await Promise.all(left.map(({ Id }) => docker.getContainer(Id).remove({ force: true, v: true }).catch(ignoreGone)))
-  const container = await docker.createContainer({ Image: image, Labels: { [LABELS.asks]: owner }, Entrypoint: ['turnserver', '--version'], User: '65534:65534', Tty: true, HostConfig: { NetworkMode: 'none', CapDrop: ['ALL'], CapAdd: ['NET_BIND_SERVICE'] } })
+  const container = await create(docker, versionContainer({ image, owner }))
   try {
     await container.start()
     await container.wait()
@@ -158,11 +158,22 @@ async function takeOverOrCreate (docker: Docker, needs: DockerNeeds, launch: Lau
   }
   await requireFreePorts(launch.listen)
   const hasLowPort = launch.listen.port < 1024 || (launch.listen.tlsPort ?? 1024) < 1024
-  const options = containerOptions({ ...needs, digest, users, hasLowPort, composeProject: (await ownContainer(docker))?.Config.Labels['com.docker.compose.project'] ?? null })
-  const found = await docker.createContainer(options)
+  const composeProject = (await ownContainer(docker))?.Config.Labels[COMPOSE_PROJECT] ?? null
+  const found = await create(docker, coturnContainer({ ...needs, digest, users, hasLowPort, composeProject }))
   await found.putArchive(await launchArchive(launch), { path: PATHS.directory })
   await found.start()
   return { found, adopted: false }
+}
+
+/** Throws docker-refused where a guard stands before the engine and does not let it through. */
+async function create (docker: Docker, { name, body }: ContainerRequest): Promise<Container> {
+  try {
+    // Told apart, because dockerode would put the whole body into the query too.
+    return await docker.createContainer({ _query: name === null ? {} : { name }, _body: body } as Docker.ContainerCreateOptions)
+  } catch (error) {
+    if ((error as { statusCode?: number }).statusCode !== 403) throw error
+    throw new TurnpikeError('docker-refused', (error as Error).message.trim(), { cause: error })
+  }
 }
 
 /** Without the certificate, which changes while coturn runs. */

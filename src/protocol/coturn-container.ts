@@ -1,21 +1,27 @@
-/** What coturn's container is created with: the machine's network, no rights beyond low ports, nothing writable but its files. */
-import type { ContainerCreateOptions } from 'dockerode'
+/**
+ * What coturn's container is created with: the machine's network, no rights beyond low ports, nothing writable but its files.
+ * In words of the Docker Engine API. The docker driver asks for exactly this, and the Docker guard lets nothing else through.
+ */
 
-/** Labels that a container is found again by. */
-export const LABELS = { relay: 'io.turnpike.relay', owner: 'io.turnpike.owner', digest: 'io.turnpike.digest', asks: 'io.turnpike.asks' } as const
+/** Labels that a container is found again by. `guard`: which guard let it be made; only a guard writes it. */
+export const LABELS = { relay: 'io.turnpike.relay', owner: 'io.turnpike.owner', digest: 'io.turnpike.digest', asks: 'io.turnpike.asks', guard: 'io.turnpike.guard' } as const
+export const COMPOSE_PROJECT = 'com.docker.compose.project'
 
 const DIRECTORY = '/etc/turnpike'
 /** Where the files of a launch stand inside the container. */
 export const PATHS = { directory: DIRECTORY, conf: `${DIRECTORY}/turnserver.conf`, cert: `${DIRECTORY}/cert.pem`, key: `${DIRECTORY}/key.pem`, users: '/var/lib/turnpike' } as const
+/** Directory of the user database under that of a relay. */
+export const USERS_DIRECTORY = 'userdb'
 
 /** nobody, whom the official image runs as. */
 export const NOBODY = 65534
 
 export type ContainerNeeds = { relay: string, owner: string, image: string, digest: string, composeProject: string | null, /** Directory of the user database, as the engine sees it. */ users: string, hasLowPort: boolean }
+/** The body of POST /containers/create, and the name in its query. */
+export type ContainerRequest = { name: string | null, body: { Image: string, Labels: Record<string, string>, HostConfig: object } & Record<string, unknown> }
 
-export function containerOptions ({ relay, owner, image, digest, composeProject, users, hasLowPort }: ContainerNeeds): ContainerCreateOptions {
-  return {
-    name: `turnpike-relay-${relay}-${owner}`,
+export function coturnContainer ({ relay, owner, image, digest, composeProject, users, hasLowPort }: ContainerNeeds): ContainerRequest {
+  const body = {
     Image: image,
     // The official entrypoint passes its arguments through a shell's eval; nothing of ours may go there.
     Entrypoint: ['turnserver', '-c', PATHS.conf],
@@ -25,7 +31,7 @@ export function containerOptions ({ relay, owner, image, digest, composeProject,
       [LABELS.relay]: relay,
       [LABELS.owner]: owner,
       [LABELS.digest]: digest,
-      ...(composeProject === null ? {} : { 'com.docker.compose.project': composeProject, 'com.docker.compose.service': 'coturn', 'com.docker.compose.oneoff': 'False' }),
+      ...(composeProject === null ? {} : { [COMPOSE_PROJECT]: composeProject, 'com.docker.compose.service': 'coturn', 'com.docker.compose.oneoff': 'False' }),
     },
     // A volume of the container's own: files can be put there although the root is read-only, and they go with the container.
     Volumes: { [DIRECTORY]: {} },
@@ -45,6 +51,22 @@ export function containerOptions ({ relay, owner, image, digest, composeProject,
       SecurityOpt: hasLowPort ? [] : ['no-new-privileges:true'],
       RestartPolicy: { Name: 'no' },
       LogConfig: { Type: 'json-file', Config: { 'max-size': '10m', 'max-file': '3' } },
+    },
+  }
+  return { name: `turnpike-relay-${relay}-${owner}`, body }
+}
+
+/** One that says which version of coturn the image holds, and ends. */
+export function versionContainer ({ image, owner }: Pick<ContainerNeeds, 'image' | 'owner'>): ContainerRequest {
+  return {
+    name: null,
+    body: {
+      Image: image,
+      Labels: { [LABELS.asks]: owner },
+      Entrypoint: ['turnserver', '--version'],
+      User: `${NOBODY}:${NOBODY}`,
+      Tty: true,
+      HostConfig: { NetworkMode: 'none', CapDrop: ['ALL'], CapAdd: ['NET_BIND_SERVICE'] },
     },
   }
 }
