@@ -37,10 +37,13 @@ export async function negotiateMethod (app: TestApp): Promise<MethodDefinition<o
   return (loaded['turnpike.v1.Signaling'] as unknown as { Negotiate: MethodDefinition<object, Message> }).Negotiate
 }
 
-export async function dial (app: GrpcApp, { token, metadata = {}, security = credentials.createInsecure(), port = app.grpcPort, options = {} }: { token?: string, metadata?: Record<string, string>, security?: ChannelCredentials, port?: number, options?: { deadline?: Date } } = {}): Promise<GrpcPeer> {
-  const { path, requestSerialize, responseDeserialize } = await negotiateMethod(app)
+export type Dialing = { token?: string, metadata?: Record<string, string>, security?: ChannelCredentials, port?: number, options?: { deadline?: Date }, method?: MethodDefinition<object, Message>, endsWithTest?: boolean }
+
+/** What ends with the test is held on to until then; what does not ends with its call. */
+export async function dial (app: GrpcApp, { token, metadata = {}, security = credentials.createInsecure(), port = app.grpcPort, options = {}, method, endsWithTest = true }: Dialing = {}): Promise<GrpcPeer> {
+  const { path, requestSerialize, responseDeserialize } = method ?? await negotiateMethod(app)
   const client = new Client(`127.0.0.1:${port}`, security, { 'grpc.use_local_subchannel_pool': 1, 'grpc.ssl_target_name_override': 'localhost' })
-  whenDone(() => client.close())
+  if (endsWithTest) whenDone(() => client.close())
   const sent = new Metadata()
   for (const [key, value] of Object.entries({ ...(token === undefined ? {} : { authorization: `Bearer ${token}` }), ...metadata })) sent.set(key, value)
   const call = client.makeBidiStreamRequest(path, message => (Buffer.isBuffer(message) ? message : requestSerialize(message)), responseDeserialize, sent, options) as GrpcPeer['call']
@@ -65,6 +68,7 @@ export async function dial (app: GrpcApp, { token, metadata = {}, security = cre
   call.on('error', () => {})
   call.on('status', ({ code, details, metadata: trailing }: StatusObject) => {
     peer.ended = { status: status[code], code: String(trailing.get('turnpike-code')[0] ?? ''), retry: String(trailing.get('turnpike-retry')[0] ?? ''), details }
+    if (!endsWithTest) client.close()
   })
   return peer
 }

@@ -6,7 +6,7 @@ import { until } from './files.ts'
 
 export type PeerjsFrame = { type: string, src?: string, dst?: string, payload?: unknown }
 export type PeerjsClient = { socket: WebSocket, texts: string[], frames: PeerjsFrame[], closed: number | null, send (frame: object | string | Buffer): void, next (type: string): Promise<PeerjsFrame>, close (): Promise<void> }
-export type PeerjsOptions = { id?: string, token?: string, key?: string, path?: string, query?: string, headers?: Record<string, string>, firstBytes?: Buffer }
+export type PeerjsOptions = { id?: string, token?: string, key?: string, path?: string, query?: string, headers?: Record<string, string>, firstBytes?: Buffer, endsWithTest?: boolean }
 
 /** A project that answers PeerJS, without room tokens too where it says so. */
 export async function allowPeerjs (app: TestApp, { project = 'default', anonymous = true } = {}): Promise<void> {
@@ -14,27 +14,30 @@ export async function allowPeerjs (app: TestApp, { project = 'default', anonymou
   if (status !== 200) throw new Error(JSON.stringify(body))
 }
 
-/** In a scope of its own: of a socket that is closed the test is to hold nothing, there may be thousands. */
-function endWithTest (socket: WebSocket): void {
-  const open = new Set([socket])
-  socket.on('close', () => open.clear())
-  whenDone(() => open.forEach(one => one.terminate()))
+/** What is no JSON is a frame of no known type: for the test to look at. */
+export function readFrame (text: string): PeerjsFrame {
+  try {
+    return JSON.parse(text) as PeerjsFrame
+  } catch {
+    return { type: 'no JSON' }
+  }
 }
 
-/** Opens a socket; what is said on it, also a refusal, is for the test to look at. */
-export async function connectPeerjs (app: TestApp, { id = 'alice', token = 'made-up', key = 'peerjs', path = '/peerjs/', query, headers = {}, firstBytes }: PeerjsOptions = {}): Promise<PeerjsClient> {
+/** Opens a socket; what is said on it, also a refusal, is for the test to look at. What ends with the test is held on to until then. */
+export async function connectPeerjs (app: TestApp, { id = 'alice', token = 'made-up', key = 'peerjs', path = '/peerjs/', query, headers = {}, firstBytes, endsWithTest = true }: PeerjsOptions = {}): Promise<PeerjsClient> {
   const address = `${app.url().replace('http', 'ws').replace('localhost', '127.0.0.1')}${path}peerjs${query ?? `?key=${key}&id=${id}&token=${token}&version=1.5.5`}`
   const socket = new WebSocket(encodeURI(address), { headers, perMessageDeflate: false })
   const client: PeerjsClient = { socket, texts: [], frames: [], closed: null, send: frame => socket.send(typeof frame === 'string' || frame instanceof Buffer ? frame : JSON.stringify(frame)), next: async () => ({ type: '' }), close: async () => {} }
   socket.on('message', (data: Buffer) => {
     client.texts.push(data.toString())
-    client.frames.push(JSON.parse(data.toString()) as PeerjsFrame)
+    client.frames.push(readFrame(data.toString()))
   })
   socket.on('close', code => { client.closed = code })
   socket.on('error', () => {})
   // Bytes that are no frame, before the server has said anything.
   if (firstBytes !== undefined) socket.on('upgrade', response => { response.socket.write(firstBytes) })
-  endWithTest(socket)
+  if (endsWithTest) whenDone(() => socket.terminate())
+  const answered = new Promise<void>(resolve => socket.once('message', () => resolve()).once('close', () => resolve()))
   let read = 0
   client.next = async type => {
     let found = -1
@@ -43,10 +46,12 @@ export async function connectPeerjs (app: TestApp, { id = 'alice', token = 'made
     return client.frames[found] ?? { type: '' }
   }
   client.close = async () => {
+    if (client.closed !== null) return
+    const closed = new Promise(resolve => socket.once('close', resolve))
     socket.close()
-    await until('the close', () => client.closed !== null)
+    await closed
   }
-  await until('the first frame', () => client.frames.length > 0 || client.closed !== null)
+  await answered
   return client
 }
 

@@ -1,29 +1,24 @@
 /**
  * Messages over gRPC that nobody meant, and bytes that are no messages: every answer is a documented one, nobody else notices, and
- * nothing stays in memory. FUZZ_FRAMES says how many (a million: FUZZ_FRAMES=1000000), FUZZ_SEED which.
+ * nothing stays in memory.
  */
 import { connect as connectHttp2 } from 'node:http2'
 import { connect as connectTcp } from 'node:net'
 import { gzipSync } from 'node:zlib'
 import { expect, test } from 'vitest'
 import { ERRORS } from '../../src/protocol/errors.ts'
-import { until } from '../kit/files.ts'
-import { dial, startGrpcApp, type GrpcApp, type GrpcPeer } from '../kit/grpc.ts'
-import { heapInUse } from '../kit/memory.ts'
+import { framesOf, fuzz, soon } from '../kit/fuzz.ts'
+import { dial, negotiateMethod, startGrpcApp, type GrpcApp, type GrpcPeer, type Message } from '../kit/grpc.ts'
 import { joinAs, tokenFor } from '../kit/peer.ts'
-import { randomFrom } from '../kit/random.ts'
+import { oneOf, randomFrom, type Random } from '../kit/random.ts'
 
-const FRAMES = Number(process.env['FUZZ_FRAMES'] ?? 8000)
-const SEED = Number(process.env['FUZZ_SEED'] ?? Date.now() % 1_000_000)
+const FRAMES = 16_000
 const BATCH = 100
 const IDS = ['ann', 'bob', 'c"ä', '__proto__']
 const TARGETS = [...IDS, ...IDS, 'native', 'absent', '', '*', 'a/b', '\u0000', 'x'.repeat(300)]
 const TEXTS = ['v=0\r\n', '{"type":"offer","sdp":"v=0"}', '{"type":"answer","sdp":5}', 'candidate:1 1 UDP 1 10.0.0.1 1 typ host', '{"candidate":"candidate:1","sdpMid":"0"}', '{"candidate":null}', '{}', 'null', '', '['.repeat(5000), '\ud800', 'z'.repeat(30_000)]
 const EVENTS_HEARD = new Set(['OFFER', 'ANSWER', 'ACCEPT_ANSWER', 'ICE_CANDIDATE', 'PING', 'WELCOME', 'PEER_JOINED', 'PEER_LEFT', 'ICE_SERVERS', 'ERROR'])
 const CODES = new Set(['frame-invalid', 'frame-unknown', 'peer-unavailable', 'dialect-mismatch', 'frame-too-large'])
-
-type Random = (below: number) => number
-const oneOf = <T>(random: Random, values: readonly T[]): T => values[random(values.length)] as T
 
 /** One field on the wire, whatever it means. */
 function field (random: Random): Buffer {
@@ -41,10 +36,27 @@ function message (random: Random): Buffer {
   return random(3) === 0 ? bytes.subarray(0, random(bytes.length)) : bytes
 }
 
+/** Everything that was said is processed: the answer to a ping comes behind it. */
 async function settle (peer: GrpcPeer): Promise<void> {
+  if (peer.ended !== null) return
   const mark = `mark ${performance.now()}`
-  peer.say({ event: 'PING', message: mark })
-  await until('an answer to a ping', () => peer.ended !== null || peer.messages.some(({ event, message }) => event === 'PING' && message.toString() === mark), 30_000)
+  await soon('an answer to a ping', done => {
+    const look = ({ event, message }: Message): void => { if (event === 'PING' && message.toString() === mark) either() }
+    const either = (): void => {
+      peer.call.off('data', look).off('status', either)
+      done()
+    }
+    peer.call.on('data', look).on('status', either)
+    peer.say({ event: 'PING', message: mark })
+  })
+}
+
+async function leave (peer: GrpcPeer): Promise<void> {
+  if (peer.ended !== null) return
+  await soon('the end of a call', done => {
+    peer.call.once('status', done)
+    peer.call.end()
+  })
 }
 
 /** What is no gRPC at all, over HTTP/2 and beneath it. */
@@ -75,28 +87,26 @@ async function nonsense (app: GrpcApp, random: Random, token: string): Promise<v
   tcp.destroy()
 }
 
-test(`messages of any kind (seed ${SEED}): every answer is documented, nobody else notices, nothing is kept`, { timeout: 60_000 + FRAMES * 10 }, async () => {
+test('messages of any kind: every answer is documented, nobody else notices, nothing is kept', { timeout: 60_000 + framesOf(FRAMES) * 10 }, async () => {
   const app = await startGrpcApp({ TURNPIKE_SIGNALING_SIGNALS_PER_SECOND: '100000', TURNPIKE_SIGNALING_SIGNALS_BURST: '1000000', TURNPIKE_SIGNALING_MAILBOX_SECONDS: '0' })
-  const random = randomFrom(SEED)
+  const method = await negotiateMethod(app)
   const problems: unknown[] = []
   const heard = new Set<string>()
-  let welcomes = 0
   const join = async (id: string): Promise<GrpcPeer> => {
-    const peer = await dial(app, { token: await tokenFor(app, 'fuzzed', { peer: id, takeover: true }) })
+    const peer = await dial(app, { token: await tokenFor(app, 'fuzzed', { peer: id, takeover: true }), method, endsWithTest: false })
     peer.call.on('data', ({ event, peer: from, error }: { event: string, peer: string, error: { code: string } | null }) => {
       heard.add(error?.code ?? event)
       const isFrom = event === 'ERROR' || event === 'PING' || event === 'ICE_SERVERS' || from === 'native' || IDS.includes(from)
       if (!EVENTS_HEARD.has(event) || !isFrom || (error !== null && (!CODES.has(error.code) || !Object.hasOwn(ERRORS, error.code)))) problems.push({ event, from, error })
     })
     await peer.next('WELCOME')
-    welcomes++
     return peer
   }
   const native = await joinAs(app, 'fuzzed', 'native')
   const [quiet, witness] = [await joinAs(app, 'quiet', 'a'), await joinAs(app, 'quiet', 'b')]
-  const peers = new Map<string, GrpcPeer>()
-  for (const id of IDS) peers.set(id, await join(id))
-  const send = async (count: number): Promise<void> => {
+  const slice = async (random: Random, count: number, name: string): Promise<unknown[]> => {
+    const peers = new Map<string, GrpcPeer>()
+    for (const id of IDS) peers.set(id, await join(id))
     for (let i = 0; i < count; i += BATCH) {
       const id = oneOf(random, IDS)
       let peer = peers.get(id) as GrpcPeer
@@ -105,19 +115,17 @@ test(`messages of any kind (seed ${SEED}): every answer is documented, nobody el
       if (random(60) === 0) peer.call.write(Buffer.alloc(70_000))
       if (random(60) === 0) peer.call.cancel()
       await settle(peer)
-      quiet.send({ type: 'signal', to: 'b', data: i })
       for (const each of peers.values()) each.messages.length = 0
       native.frames.length = native.texts.length = 0
     }
-    await nonsense(app, random, await tokenFor(app, 'nonsense', { peer: '*' }))
+    await Promise.all([...peers.values()].map(async peer => await leave(peer)))
+    quiet.send({ type: 'signal', to: 'b', data: name })
+    expect(await witness.next('signal')).toMatchObject({ data: name })
+    return problems
   }
-  await send(FRAMES / 2)
-  const before = heapInUse()
-  await send(FRAMES / 2)
-  expect(problems, `seed ${SEED}`).toEqual([])
-  expect(heapInUse() - before, `seed ${SEED}`).toBeLessThan(30_000_000)
-  await until('the others have had everything', () => witness.frames.filter(({ type }) => type === 'signal').length === Math.ceil(FRAMES / BATCH))
+  await nonsense(app, randomFrom(Date.now()), await tokenFor(app, 'nonsense', { peer: '*' }))
+  const meets = (): void => { expect([...heard]).toEqual(expect.arrayContaining(['OFFER', 'frame-invalid', 'peer-unavailable', 'dialect-mismatch'])) }
+  await fuzz({ protocol: 'grpc', frames: FRAMES, slice, meets })
+  await nonsense(app, randomFrom(Date.now()), await tokenFor(app, 'nonsense', { peer: '*' }))
   expect(native.closed).toBeNull()
-  expect([...heard].filter(name => name === 'OFFER' || name === 'frame-invalid' || name === 'peer-unavailable' || name === 'dialect-mismatch').length).toBe(4)
-  expect(welcomes).toBeGreaterThanOrEqual(IDS.length)
 })
