@@ -15,7 +15,7 @@ const TURN_FRAMES = 16
 const HELD_MS = 50
 /** After we have closed: what may have been on its way. Whoever sends more is not listening, and is given so long to read why. */
 const LAST_BYTES = 65_536
-const LAST_MS = 1000
+const LAST_MS = 250
 
 const READING = Symbol('reading')
 type Reading = { readonly ws: WebSocket, last: number }
