@@ -33,6 +33,8 @@ export type FrameReceiver = {
   readonly mostFragments: number
   /** Once it is false, what comes is not looked at any more. */
   readonly isReading: boolean
+  /** Once it is true, the rest is left for later. */
+  readonly hasEnough: boolean
   unfinished: Unfinished | null
   /** `data` is a part of what was read: who keeps it keeps all of that. */
   onMessage (data: Buffer, isBinary: boolean): void
@@ -71,20 +73,28 @@ export class Unfinished {
   isBinary = false
 }
 
-/** Hands on what is whole with these bytes, unmasked where they are, and keeps the rest. Throws a FrameError. */
-export function readFrames (receiver: FrameReceiver, chunk: Buffer): void {
+/** Hands on what is whole with these bytes, unmasked where they are, and keeps what has begun. Returns what was left for later, a part of the chunk, or null. Throws a FrameError. */
+export function readFrames (receiver: FrameReceiver, chunk: Buffer): Buffer | null {
   const bytes = withKept(receiver.unfinished, chunk)
   for (let at = 0; at < bytes.length && receiver.isReading;) {
+    if (at > 0 && receiver.hasEnough) return withoutBegun(receiver, bytes.subarray(at))
     const taken = readFrame(receiver, bytes, at)
     if (taken < 0) {
       receiver.unfinished ??= new Unfinished()
       receiver.unfinished.needed = -taken
       receiver.unfinished.frame = new Growing()
-      return receiver.unfinished.frame.append(bytes.subarray(at), -taken)
+      receiver.unfinished.frame.append(bytes.subarray(at), -taken)
+      return null
     }
     at += taken
   }
+  return withoutBegun(receiver, null)
+}
+
+/** No frame has begun: where no message has either, nothing is kept. */
+function withoutBegun (receiver: FrameReceiver, rest: Buffer | null): Buffer | null {
   if (receiver.unfinished?.frame === null && receiver.unfinished.message === null) receiver.unfinished = null
+  return rest
 }
 
 const NO_BYTES = Buffer.alloc(0)

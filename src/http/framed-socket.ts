@@ -3,6 +3,7 @@
  * extensions, and with one listener for each event. An idle peer takes 1.6 kB less so (docs/decisions/012, and docs/operations.md, Speed).
  */
 import type { Socket as TcpSocket } from 'node:net'
+import { beginPart, countBytes, endPart, endSoon, ignoreRest, isPartOver, LAST_BYTES } from './fair-reading.ts'
 import { FrameError, OPCODE, readFrames, type FrameReceiver, type Unfinished } from './client-frames.ts'
 
 const [OPEN, CLOSING, CLOSED] = [1, 2, 3]
@@ -36,6 +37,8 @@ export class FramedSocket implements FrameReceiver {
   /** What the other side has closed with. */
   #closedWith = CLOSED_ABNORMALLY
   #timer: NodeJS.Timeout | null = null
+  /** What is still read after we have closed. */
+  #lastBytes = LAST_BYTES
 
   /** As the server of ws makes its own. */
   constructor (_address: null, _protocols: undefined, { maxPayload, maxFragments }: { maxPayload: number, maxFragments: number }) {
@@ -48,6 +51,7 @@ export class FramedSocket implements FrameReceiver {
   get readyState (): number { return this.#state }
   get protocol (): string { return this._protocol }
   get isReading (): boolean { return this.#isReading && this.#tcp?.destroyed === false }
+  get hasEnough (): boolean { return isPartOver() }
 
   /** The handshake is done. */
   setSocket (tcp: TcpSocket, head: Buffer): void {
@@ -74,10 +78,12 @@ export class FramedSocket implements FrameReceiver {
   }
 
   onMessage (data: Buffer, isBinary: boolean): void {
+    countBytes(data.length)
     this.#listeners.message.call(this as never, data, isBinary)
   }
 
   onControl (opcode: number, data: Buffer): void {
+    countBytes(data.length)
     if (opcode === OPCODE.close) return this.#onClose(data)
     if (opcode === OPCODE.ping && this.#state === OPEN && (this.#tcp?.writableLength ?? 0) < MOST_UNREAD_BYTES) this.#control(OPCODE.pong, data)
     const { ping, pong } = this.#listeners
@@ -106,18 +112,14 @@ export class FramedSocket implements FrameReceiver {
     this.#tcp?.destroy()
   }
 
-  pause (): void {
-    this.#tcp?.pause()
-  }
-
-  resume (): void {
-    this.#tcp?.resume()
-  }
-
   /** Bytes of the connection. */
-  read (chunk: Buffer): void {
+  read (tcp: TcpSocket, chunk: Buffer): void {
+    beginPart()
     try {
-      readFrames(this, chunk)
+      const rest = readFrames(this, chunk)
+      if (!this.isReading) return
+      if (this.#state === CLOSING && (this.#lastBytes -= chunk.length - (rest?.length ?? 0)) < 0) return endSoon(tcp)
+      endPart(tcp, rest)
     } catch (error) {
       if (!(error instanceof FrameError)) throw error
       this.#stopReading()
@@ -147,12 +149,11 @@ export class FramedSocket implements FrameReceiver {
     else this.#tcp?.end()
   }
 
-  /** What still comes is thrown away, so that the end of the connection is seen. */
+  /** What still comes is thrown away. */
   #stopReading (): void {
     this.#isReading = false
     this.unfinished = null
-    this.#tcp?.removeListener('data', onTcpData)
-    process.nextTick(resume, this)
+    if (this.#tcp !== null) ignoreRest(this.#tcp.removeListener('data', onTcpData))
   }
 
   /** RFC 6455 §5.5. */
@@ -165,12 +166,8 @@ export class FramedSocket implements FrameReceiver {
   }
 }
 
-function resume (socket: FramedSocket): void {
-  socket.resume()
-}
-
 function onTcpData (this: TcpSocket, chunk: Buffer): void {
-  (this as Tcp)[FRAMED].read(chunk)
+  (this as Tcp)[FRAMED].read(this, chunk)
 }
 
 function onTcpEnd (this: TcpSocket): void {

@@ -8,7 +8,6 @@ import { isTurnpikeError, TurnpikeError } from '../protocol/errors.ts'
 import { RESUME_PREFIX, SUBPROTOCOL, TOKEN_PREFIX } from '../protocol/frames.ts'
 import type { SignalGrant, Signaling } from '../signaling/signaling.ts'
 import type { App } from './app-type.ts'
-import { readFairly } from './fair-reading.ts'
 import { FramedSocket } from './framed-socket.ts'
 import { listen, WsSocket } from './ws-socket.ts'
 
@@ -96,7 +95,6 @@ export function takeOver (ws: WebSocket, request: FastifyRequest, answer: Server
   const tcp = request.raw.socket
   answer.detachSocket(tcp)
   ws.removeAllListeners('error')
-  readFairly(ws, tcp)
   return new WsSocket(ws, tcp)
 }
 

@@ -2,7 +2,7 @@
 import type { Socket as TcpSocket } from 'node:net'
 import type { WebSocket } from 'ws'
 import type { Socket, SocketEvents } from '../signaling/signaling.ts'
-import { countFrame } from './fair-reading.ts'
+import { countTooFast } from './fair-reading.ts'
 
 const CLOSED_ABNORMALLY = 1006
 
@@ -24,15 +24,15 @@ export function listen (ws: WebSocket, events: SocketEvents): void {
 }
 
 function onMessage (this: Attached, data: Buffer, isBinary: boolean): void {
-  countFrame(this[EVENTS].onMessage(data, isBinary))
+  if (!this[EVENTS].onMessage(data, isBinary)) countTooFast()
 }
 
 function onPing (this: Attached): void {
-  countFrame(this[EVENTS].onPing())
+  if (!this[EVENTS].onPing()) countTooFast()
 }
 
 function onPong (this: Attached): void {
-  countFrame(this[EVENTS].onPong())
+  if (!this[EVENTS].onPong()) countTooFast()
 }
 
 function onClose (this: Attached, code: number): void {

@@ -30,13 +30,14 @@ function pieces (bytes: Buffer, cuts: readonly number[]): Buffer[] {
   return places.slice(1).map((end, i) => bytes.subarray(places[i], end)).filter(({ length }) => length > 0)
 }
 
-/** Each is given copies: bytes are unmasked where they are. */
-function ours (chunks: readonly Buffer[]): Outcome {
+/** Each is given copies: bytes are unmasked where they are. `inParts`: frame by frame, with the rest left for later. */
+function ours (chunks: readonly Buffer[], inParts = false): Outcome {
   const outcome: Outcome = []
   const receiver: FrameReceiver & { isReading: boolean } = {
     mostBytes: MOST_BYTES,
     mostFragments: MOST_FRAGMENTS,
     isReading: true,
+    hasEnough: inParts,
     unfinished: null,
     onMessage: (data, isBinary) => outcome.push([isBinary ? 'binary' : 'text', hex(data)]),
     onControl: (opcode, data) => {
@@ -45,7 +46,10 @@ function ours (chunks: readonly Buffer[]): Outcome {
     },
   }
   try {
-    for (const chunk of chunks) if (receiver.isReading) readFrames(receiver, Buffer.from(chunk))
+    for (const chunk of chunks) {
+      let rest: Buffer | null = Buffer.from(chunk)
+      while (rest !== null && receiver.isReading) rest = readFrames(receiver, rest)
+    }
   } catch (error) {
     outcome.push((error as { closeCode: number }).closeCode)
   }
@@ -95,6 +99,13 @@ test('any frames, in any pieces, are to us what they are to ws', () => {
   }), { numRuns: 600 })
 })
 
+test('frame by frame, with the rest left for later, it is the same', () => {
+  fc.assert(fc.property(STREAM, fc.array(fc.nat(), { maxLength: 12 }), (bytes, cuts) => {
+    const chunks = pieces(bytes, cuts)
+    expect(ours(chunks, true)).toEqual(theirs(chunks))
+  }), { numRuns: 300 })
+})
+
 test('byte by byte it is the same', () => {
   fc.assert(fc.property(STREAM.filter(({ length }) => length < 3000), bytes => {
     const chunks = Array.from(bytes, byte => Buffer.from([byte]))
@@ -104,7 +115,7 @@ test('byte by byte it is the same', () => {
 
 test('between messages nothing is kept; what has begun takes at most twice its size, and no more than the whole', () => {
   const mask = Buffer.from([1, 2, 3, 4])
-  const receiver: FrameReceiver = { mostBytes: MOST_BYTES, mostFragments: MOST_FRAGMENTS, isReading: true, unfinished: null, onMessage: () => {}, onControl: () => {} }
+  const receiver: FrameReceiver = { mostBytes: MOST_BYTES, mostFragments: MOST_FRAGMENTS, isReading: true, hasEnough: false, unfinished: null, onMessage: () => {}, onControl: () => {} }
   const whole = Buffer.concat([frame({ first: 0x01, payload: Buffer.from('a'), mask }), frame({ first: 0x80, payload: Buffer.from('b'), mask })])
   for (const chunk of pieces(whole, [1, 3, 8, 12])) readFrames(receiver, chunk)
   expect(receiver.unfinished).toBeNull()
