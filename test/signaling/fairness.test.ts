@@ -17,7 +17,7 @@ const PHASE_MS = 1200
 const SETTLE_MS = 150
 /** Work that was done while whoever measures waited for its own turn on a busy machine; without fair reading it is a hundred and more. */
 const FLOOR_MS = 5
-const NOBODY: Omit<Plan, 'port' | 'tokens'> = { unread: 0, silent: 0, garbage: 0, garbagePerSecond: 10, flooders: 0, floodPerSecond: 1000, torrents: 10, halfOpen: 0, feedBytes: 0, feedsPerSecond: 0 }
+const NOBODY: Omit<Plan, 'port' | 'tokens'> = { unread: 0, silent: 0, garbage: 0, garbagePerSecond: 10, flooders: 0, floodPerSecond: 1000, torrents: 0, halfOpen: 0, feedBytes: 0, feedsPerSecond: 0 }
 /** In the rooms of those who are measured. */
 const AMONG_THEM = { unread: PAIRS, silent: PAIRS, garbage: PAIRS, flooders: 2 }
 /** In rooms beside them: what reaches everybody there would be work for who measures, not for the server. */
