@@ -123,7 +123,7 @@ test('completion for bash is a script that bash takes; for another shell there i
     execFile('bash', ['-c', `${out}\nCOMP_WORDS=(${words}) COMP_CWORD=$((\${#COMP_WORDS[@]} - 1)); _turnpike; echo "\${COMPREPLY[@]}"`], (_error, stdout) => resolve(stdout.trim()))
   })
   expect(await complete("turnpike cre''")).toBe('credentials')
-  expect(await complete("turnpike keys ''")).toBe('create list rotate revoke')
+  expect(await complete("turnpike keys ''")).toBe('first create list rotate revoke')
   expect(await complete('turnpike keys create --s')).toBe('--scopes')
   expect((await turnpike({}, 'completion', 'fish')).code).toBe(64)
 })
@@ -142,7 +142,7 @@ while zpty -r -t shell line; do all+=$line; done
 print -r -- $all
 zpty -d shell`
   const shown = await new Promise<string>((resolve, reject) => execFile('zsh', ['-f', '-c', script], (error, stdout) => (error === null ? resolve(stdout) : reject(error))))
-  expect(shown).toMatch(/create +list +revoke +rotate/)
+  expect(shown).toMatch(/create +first +list +revoke +rotate/)
 })
 
 test('relays are listed, shown, drained, brought back and upgraded; allocations are seen, topped and cut; usage comes as CSV', async () => {

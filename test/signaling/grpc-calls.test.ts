@@ -42,7 +42,7 @@ async function line (port: number): Promise<{ port: number, cut (): void }> {
 }
 
 test('a client that does not read is let go at a bound, is told so when it reads again, and delays nobody', async () => {
-  const app = await startGrpcApp()
+  const app = await startGrpcApp({ TURNPIKE_SIGNALING_SIGNALS_PER_SECOND: '1000', TURNPIKE_SIGNALING_SIGNALS_BURST: '1000' })
   const slow = await connectAs(app, 'r', 'slow')
   const other = await connectAs(app, 'r', 'other')
   const sender = await joinAs(app, 'r', 'sender')
