@@ -97,7 +97,7 @@ class Authority implements Acme {
     for (const result of ['issued', 'failed']) metrics.add('turnpike_acme_orders_total', { result }, 0)
     const current = this.#file.read()
     if (current === null) this.#file.write(await runTask({ placeholder: { organisation: PLACEHOLDER } }, async () => {}, this.#stopping.signal), 'none')
-    metrics.set('turnpike_acme_last_success_timestamp_seconds', {}, current === null || isPlaceholder(current.pair) ? 0 : lifetimeOf(current.pair).begins)
+    metrics.set('turnpike_acme_last_success_timestamp_seconds', { domain: this.#domain }, current === null || isPlaceholder(current.pair) ? 0 : lifetimeOf(current.pair).begins)
     this.#running = this.#run()
   }
 
@@ -191,7 +191,7 @@ class Authority implements Acme {
     if (names.length > 1) this.#refusals = []
     this.#problem = null
     metrics.add('turnpike_acme_orders_total', { result: 'issued' })
-    metrics.set('turnpike_acme_last_success_timestamp_seconds', {}, nowSeconds())
+    metrics.set('turnpike_acme_last_success_timestamp_seconds', { domain: this.#domain }, nowSeconds())
     log.info({ names, expiresAt: lifetimeOf(pair).ends }, 'the certificate authority has issued a certificate')
     await onIssued()
   }

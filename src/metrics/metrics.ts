@@ -60,7 +60,7 @@ export const METRICS = {
   turnpike_certificate_expiry_timestamp_seconds: { type: 'gauge', labels: ['use'], help: 'When the certificate that is served ends, in Unix seconds. Use: relay, https, grpc. 0 until the first one is there.', since: '0.3.0' },
   turnpike_certificate_reloads_total: { type: 'counter', labels: ['use', 'result'], help: 'New certificates that were found. Result: installed, refused (the old one is served on).', since: '0.3.0' },
   turnpike_acme_orders_total: { type: 'counter', labels: ['result'], help: 'Certificates ordered from the authority. Result: issued, failed (tried again).', since: '0.5.0' },
-  turnpike_acme_last_success_timestamp_seconds: { type: 'gauge', labels: [], help: 'When the authority last issued a certificate, in Unix seconds; 0 while it has not.', since: '0.5.0' },
+  turnpike_acme_last_success_timestamp_seconds: { type: 'gauge', labels: ['domain'], help: 'When the authority last issued a certificate, in Unix seconds; 0 while it has not. Where certificates are got by ACME.', since: '0.5.0' },
   turnpike_usage_write_duration_seconds: { type: 'histogram', labels: [], help: 'Time to write what was relayed into the ledger.', since: '0.3.0', buckets: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1] },
   turnpike_usage_write_failures_total: { type: 'counter', labels: [], help: 'Writes of the ledger that failed; what they held is kept in memory and written later.', since: '0.3.0' },
   turnpike_usage_last_write_timestamp_seconds: { type: 'gauge', labels: [], help: 'When the ledger was last written, or had nothing to write, in Unix seconds.', since: '0.3.0' },

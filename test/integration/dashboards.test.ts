@@ -23,6 +23,7 @@ const DOES_NOT_HAPPEN: Readonly<Record<string, string>> = {
   turnpike_relay_reconciliations_total: 'may come later than this test waits',
   turnpike_certificate_reloads_total: 'the certificate stays',
   turnpike_acme_orders_total: 'no certificate is ordered: acme.test.ts counts those',
+  turnpike_acme_last_success_timestamp_seconds: 'the same',
   turnpike_webhooks_total: 'no quota is passed',
   turnpike_webhook_events_dropped_total: 'no event is dropped',
 }
