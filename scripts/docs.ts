@@ -55,9 +55,26 @@ A configuration that is wrong stops the start with exit code 78, and every probl
 `
 }
 
+/** What the compose file says itself. */
+const FIXED_IN_COMPOSE = ['DATA_DIR', 'DOMAIN', 'METRICS_PORT', 'RELAY_DRIVER', 'HTTPS_HOST', 'HTTPS_PROXY_PROTOCOL_FROM', 'ACME_HTTP_HOST'].map(name => `TURNPIKE_${name}`)
+/** Where it has a default of its own. */
+const COMPOSE_DEFAULTS: Readonly<Record<string, string>> = { TURNPIKE_HTTP_HOST: '127.0.0.1', TURNPIKE_EDGE_PORT: '443', TURNPIKE_ACME_HTTP_PORT: '8088' }
+const COMPOSE_HEAD = `# Made by npm run docs. Copy to .env beside compose.yaml. Only the first one is required; uncomment what else you change.
+
+# The name that leads to this machine, and with turn. before it too; or localhost, to try it out on this machine alone.
+TURNPIKE_DOMAIN=
+
+# full: with Prometheus and Grafana. minimal: without.
+COMPOSE_PROFILES=full
+
+# Address and port of the edge for plain HTTP: questions of the certificate authority, everybody else is sent to https.
+#EDGE_ADDRESS=0.0.0.0
+#EDGE_HTTP_PORT=80
+`
+
 function environmentExample (): string {
-  const lines = listSettings().map(setting => `# ${setting.description}\n# Accepted: ${setting.expected}.\n#${setting.variable}=${setting.fallback === undefined ? '' : String(setting.fallback)}\n`)
-  return `# Made by npm run docs. Copy to .env beside compose.yaml and uncomment what you change; everything has a default.\n\n${lines.join('\n')}`
+  const lines = listSettings().filter(({ variable }) => !FIXED_IN_COMPOSE.includes(variable)).map(setting => `# ${setting.description}\n# Accepted: ${setting.expected}.\n#${setting.variable}=${COMPOSE_DEFAULTS[setting.variable] ?? (setting.fallback === undefined ? '' : String(setting.fallback))}\n`)
+  return `${COMPOSE_HEAD}\n${lines.join('\n')}`
 }
 
 function metricsPage (): string {

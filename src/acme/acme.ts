@@ -17,7 +17,7 @@ import { runTask } from './order.ts'
 import { renewAt, waitAfter } from './schedule.ts'
 
 export type AcmeNeeds = {
-  config: Pick<Config, 'domain' | 'acme' | 'https' | 'certificate'>
+  config: Pick<Config, 'domain' | 'acme' | 'https' | 'edge' | 'certificate'>
   log: Log
   metrics: Pick<Metrics, 'add' | 'set'>
   nowSeconds: () => number
@@ -87,7 +87,7 @@ class Authority implements Acme {
     this.#file = new CertificateFile(file)
     this.#accountFile = `${dirname(file)}/account.pem`
     this.#silenceFile = `${dirname(file)}/not-before`
-    const elsewhere = https.port === 0 ? null : https.port === 443 ? this.#domain : `${this.#domain}:${https.port}`
+    const elsewhere = https.port === 0 ? null : https.publicPort === 443 ? this.#domain : `${this.#domain}:${https.publicPort}`
     this.#challenge = acme.challenge === 'http-01' ? new HttpChallenge({ host: acme.httpHost, port: acme.httpPort }, elsewhere) : null
   }
 
@@ -126,7 +126,8 @@ class Authority implements Acme {
   }
 
   firewall (): { protocol: string, ports: string, what: string }[] {
-    return this.#challenge === null ? [] : [{ protocol: 'tcp', ports: String(this.#needs.config.acme.httpPort), what: 'questions of the certificate authority; everybody else is sent to https' }]
+    const { acme, edge } = this.#needs.config
+    return this.#challenge === null ? [] : [{ protocol: 'tcp', ports: edge.port === 0 ? String(acme.httpPort) : '80', what: 'questions of the certificate authority; everybody else is sent to https' }]
   }
 
   async #run (): Promise<void> {

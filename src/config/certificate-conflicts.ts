@@ -18,13 +18,15 @@ export function checkTls (tls: Config['tls'], readFile: ReadFile, problem: Probl
   if (new Date(certificate.validTo).getTime() < Date.now()) warnings.push(`the certificate in TURNPIKE_TLS_CERT expired on ${certificate.validTo}: browsers will refuse TURN over TLS`)
 }
 
-export function checkHttps ({ http, https, certificate }: Config, problem: Problem, warnings: string[]): void {
+export function checkHttps ({ http, https, edge, certificate }: Config, problem: Problem, warnings: string[]): void {
   if (https.port === 0) {
-    if (https.proxyProtocolFrom.length > 0) warnings.push('TURNPIKE_HTTPS_PROXY_PROTOCOL_FROM is not used: TURNPIKE_HTTPS_PORT is 0')
+    // Set for an edge, it waits for a domain.
+    if (https.proxyProtocolFrom.length > 0 && edge.port === 0) warnings.push('TURNPIKE_HTTPS_PROXY_PROTOCOL_FROM is not used: TURNPIKE_HTTPS_PORT is 0')
     return
   }
   if (certificate.files === null) problem('TURNPIKE_HTTPS_PORT', `is ${https.port}, and there is no certificate; expected TURNPIKE_DOMAIN (one is got by ACME) or TURNPIKE_TLS_CERT and TURNPIKE_TLS_KEY with it, or 0`)
   if (https.port === http.port) problem('TURNPIKE_HTTPS_PORT', `is ${https.port}, the same as TURNPIKE_HTTP_PORT; expected another port`)
+  if (https.port === edge.port) problem('TURNPIKE_HTTPS_PORT', `is ${https.port}, the same as TURNPIKE_EDGE_PORT; expected another port, to which the edge passes on`)
 }
 
 export function checkAcme ({ domain, tls, acme, http, https, certificate }: Config, readFile: ReadFile, problem: Problem, warnings: string[]): void {

@@ -22,6 +22,7 @@ export function certificateOf ({ dataDir, domain, tls, acme }: Settings): Config
 }
 
 /** The port of HTTPS where none is set. */
-export function httpsPortFor (domain: string | undefined, { files }: Config['certificate']): number {
-  return domain === undefined || files === null ? 0 : 443
+export function httpsPortFor ({ domain, certificate, edge }: Pick<Config, 'certificate' | 'edge'> & { domain?: string }): number {
+  if (domain === undefined || certificate.files === null) return 0
+  return edge.port === 0 ? 443 : 8443
 }

@@ -8,7 +8,7 @@ import { applyPatch, isProjectId, PROJECT_ID_EXPECTED } from '../protocol/projec
 import { measureMachine, type Machine } from './machine.ts'
 import { certificateOf, httpsPortFor } from './certificate.ts'
 import type { Config } from './schema.ts'
-import { listSettings, type Setting } from './settings.ts'
+import { listSettings, NO_DOMAIN, type Setting } from './settings.ts'
 import { findConflicts } from './conflicts.ts'
 import { readRelays } from './relays.ts'
 import { lastRelayPort } from './sizing.ts'
@@ -29,7 +29,7 @@ export type LoadNeeds = { env: Readonly<Record<string, string | undefined>>, rea
 
 type Found = { value: unknown, source: Source } | null
 type RelayPorts = { driver: string, minPort: number, maxPort?: number, port: number, tlsPort: number, alternatePort: number, alternateTlsPort: number }
-type Unresolved = Pick<Config, 'dataDir' | 'domain' | 'publicHost' | 'tls' | 'acme' | 'certificate'> & { https: { port?: number } }
+type Unresolved = Omit<Pick<Config, 'dataDir' | 'domain' | 'publicHost' | 'tls' | 'acme' | 'edge' | 'certificate'>, 'domain'> & { domain?: string, https: { port?: number, publicPort?: number } }
 type Gathered = { problems: ConfigProblem[], warnings: string[] }
 
 /** Reads all settings. Never throws: what is wrong is in `problems`. */
@@ -72,14 +72,18 @@ function computeMaxPort (relay: RelayPorts, sources: Map<string, Source>, machin
 /** What follows from the name that people use. */
 function computeFromDomain (config: Unresolved, sources: Map<string, Source>): void {
   const follow = (variable: string): void => { sources.set(variable, 'computed from other settings') }
+  if (config.domain === NO_DOMAIN) delete config.domain
   if (config.publicHost === undefined && config.domain !== undefined) {
     config.publicHost = config.domain
     follow('TURNPIKE_PUBLIC_HOST')
   }
   config.certificate = certificateOf(config)
-  if (config.https.port !== undefined) return
-  config.https.port = httpsPortFor(config.domain, config.certificate)
-  follow('TURNPIKE_HTTPS_PORT')
+  const { https, edge } = config
+  if (https.port === undefined) {
+    https.port = httpsPortFor(config)
+    follow('TURNPIKE_HTTPS_PORT')
+  }
+  https.publicPort = https.port === 0 || edge.port === 0 ? https.port : edge.port
 }
 
 function findValue (setting: Setting, env: LoadNeeds['env'], readFile: LoadNeeds['readFile'], file: object, { problems, warnings }: Gathered): Found {

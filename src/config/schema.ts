@@ -12,7 +12,7 @@ const Count = (defaultCount: number, maximum: number, description: string) => Ty
 
 export const ConfigSchema = Type.Object({
   dataDir: Type.String({ minLength: 1, default: './data', description: 'Directory of everything that is kept: database, secrets, relay files.' }),
-  domain: Type.Optional(Type.String({ accepts: 'domain', description: 'The name that people reach this machine by. Where it is set, it stands in issued URLs, certificates for it are got and renewed by ACME, and HTTPS is served (docs/tls.md).' })),
+  domain: Type.Optional(Type.String({ accepts: 'own-domain', description: 'The name that people reach this machine by. Where it is set, it stands in issued URLs, certificates for it are got and renewed by ACME, and HTTPS is served (docs/tls.md). localhost is as if it were not set: no name, no certificate.' })),
   publicHost: Type.Optional(Type.String({ minLength: 1, maxLength: 253, accepts: 'host', computed: 'TURNPIKE_DOMAIN, else found by itself', description: 'Host name (or IPv4 address) of this machine in issued URLs.' })),
   adminKey: Type.Optional(Secret({ minLength: 24, description: 'Fixed admin key. Made at the first start where it is not set.' })),
   apiKey: Type.Optional(Secret({ minLength: 24, description: 'Fixed API key of the project default. Made at the first start where it is not set.' })),
@@ -27,7 +27,7 @@ export const ConfigSchema = Type.Object({
 
   https: Type.Object({
     host: Type.String({ minLength: 1, default: '0.0.0.0', description: 'Address that HTTPS and WSS listen on: the same API, signaling and call page, with the certificate of tls.cert or of ACME.' }),
-    port: Type.Optional(Type.Integer({ minimum: 0, maximum: 65535, computed: '443 where there is a certificate for TURNPIKE_DOMAIN, else 0', description: 'Port of HTTPS and WSS; 0: none.' })),
+    port: Type.Optional(Type.Integer({ minimum: 0, maximum: 65535, computed: '443 (8443 behind an edge) where there is a certificate for TURNPIKE_DOMAIN, else 0', description: 'Port of HTTPS and WSS; 0: none.' })),
     proxyProtocolFrom: Type.Array(Type.String({ minLength: 1, accepts: 'network' }), { default: [], description: 'Addresses or CIDR ranges of proxies that pass TLS on as it is: each of their connections to the port of HTTPS begins with a header of the PROXY protocol (v1 or v2), which names the client. Separated by commas.' }),
   }),
 
@@ -41,6 +41,11 @@ export const ConfigSchema = Type.Object({
     httpHost: Type.String({ minLength: 1, default: '0.0.0.0', description: 'Address that the questions of http-01 are answered on.' }),
     httpPort: Port(80, 'Port that the questions of http-01 are answered on; everything else there is sent to https. The authority always asks port 80 of the name: another port here needs something that passes it on.'),
     retrySeconds: Type.Integer({ minimum: 1, maximum: 3600, default: 60, description: 'Seconds after which an order that failed is tried again; then ever later, up to an hour.' }),
+  }),
+
+  edge: Type.Object({
+    port: Type.Integer({ minimum: 0, maximum: 65535, default: 0, description: 'Port at which an edge takes HTTPS and TURN over TLS for us (docs/edge.md; the compose file has one at 443): it stands in URLs of both. 0: there is none.' }),
+    agentPort: Port(9465, 'Port on loopback where the edge asks which coturn takes new connections. Used where edge.port is set.'),
   }),
 
   metrics: Type.Object({
@@ -143,7 +148,7 @@ export const ConfigSchema = Type.Object({
 /** The settings, resolved: every default filled in, frozen. Seconds, bytes and ports are integers. */
 export type Config = Static<typeof ConfigSchema> & {
   relay: { maxPort: number }
-  https: { port: number }
+  https: { port: number, /** Where others reach it: the same, or the port of the edge before it. */ publicPort: number }
   /** Where the certificate is from: files that somebody else puts there, or that are got by ACME for these names, the domain first. */
   certificate: Readonly<{ files: Readonly<{ cert: string, key: string }> | null, acme: Readonly<{ directory: string, names: readonly string[] }> | null }>
   /** Projects that the settings file declares, by id: changes to the defaults, each checked (protocol/project-settings.ts). */

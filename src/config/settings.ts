@@ -37,6 +37,9 @@ type Leaf = {
 
 const HOST_NAME = /^(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$/i
 
+/** To try it out: the compose file asks for a domain, and this one is none. */
+export const NO_DOMAIN = 'localhost'
+
 /** Kinds of text with a form of their own. */
 const FORMS = {
   ip: { words: 'an IP address', test: (text: string) => isIP(text) !== 0 },
@@ -44,6 +47,7 @@ const FORMS = {
   name: { words: '1 to 32 characters out of a-z, 0-9 and -', test: (text: string) => /^[a-z0-9-]{1,32}$/.test(text) },
   host: { words: 'a host name or an IPv4 address (not an IPv6 address: browsers and libraries disagree on it in ICE URLs)', test: (text: string) => isIP(text) === 4 || (HOST_NAME.test(text) && !/^[\d.]+$/.test(text)) },
   domain: { words: 'a host name with a dot in it, such as turnpike.example.org', test: isDomain },
+  'own-domain': { words: 'a host name with a dot in it, such as turnpike.example.org, or localhost', test: (text: string) => text === NO_DOMAIN || isDomain(text) },
   email: { words: 'an e-mail address', test: (text: string) => /^[^\s@,]+@[^\s@,]+$/.test(text) },
   directory: { words: 'letsencrypt, letsencrypt-staging, off, or an https URL', test: (text: string) => ['letsencrypt', 'letsencrypt-staging', 'off'].includes(text) || isHttpsUrl(text) },
   'host-port': { words: 'host:port', test: isHostAndPort },

@@ -2,7 +2,7 @@
 import type { IceServer } from '../protocol/frames.ts'
 import { TRANSPORTS, type IceTransport } from '../protocol/project-settings.ts'
 
-export type RelayEndpoint = { host: string, port: number, /** The name that its certificate is for. */ tlsHost: string, tlsPort: number | null, /** What credentials for it are signed with, where that is not our own secret. */ secret: string | null }
+export type RelayEndpoint = { host: string, port: number, /** The name that its certificate is for. */ tlsHost: string, /** Best first. */ tlsPorts: readonly number[], /** What credentials for it are signed with, where that is not our own secret. */ secret: string | null }
 type Login = { username: string, password: string }
 
 /** STUN URLs first, then TURN in the order in which they are worth trying: udp, tcp, tls. Every URL names its port. */
@@ -11,8 +11,8 @@ export function stunUrls (relays: readonly RelayEndpoint[]): string[] {
 }
 
 export function turnUrls (relays: readonly RelayEndpoint[], transports: readonly IceTransport[] = TRANSPORTS): string[] {
-  return relays.flatMap(({ host, port, tlsHost, tlsPort }) => TRANSPORTS.filter(transport => transports.includes(transport)).flatMap(transport => {
-    if (transport === 'tls') return tlsPort === null ? [] : [`turns:${tlsHost}:${tlsPort}?transport=tcp`]
+  return relays.flatMap(({ host, port, tlsHost, tlsPorts }) => TRANSPORTS.filter(transport => transports.includes(transport)).flatMap(transport => {
+    if (transport === 'tls') return tlsPorts.map(tlsPort => `turns:${tlsHost}:${tlsPort}?transport=tcp`)
     return [`turn:${host}:${port}?transport=${transport}`]
   }))
 }

@@ -121,10 +121,10 @@ export function createHttp (needs: HttpNeeds): Http {
       clearTimeout(forced)
     },
     url: () => url,
-    httpsUrl: () => (https.port === 0 ? null : `https://${publicHost ?? 'localhost'}${https.port === 443 ? '' : `:${https.port}`}`),
+    httpsUrl: () => (https.port === 0 ? null : `https://${publicHost ?? 'localhost'}${https.publicPort === 443 ? '' : `:${https.publicPort}`}`),
     metricsUrl: () => metricsUrl,
     firewall: () => [
-      ...(https.port === 0 ? [] : [{ protocol: 'tcp', ports: String(https.port), what: 'API, signaling and the call page over https' }]),
+      ...(https.port === 0 ? [] : [{ protocol: 'tcp', ports: String(https.publicPort), what: 'API, signaling and the call page over https' }]),
       { protocol: 'tcp', ports: new URL(url).port, what: https.port === 0 ? 'API, signaling and the call page' : 'the same without https, for this machine and a proxy' },
     ],
   }

@@ -23,6 +23,7 @@ export function launchOf ({ config, relay, feed, control, ...needs }: LaunchNeed
     listenIp6,
     publicIp6,
     ownAddresses: otherAddresses([listenIp, publicIp, ...config.served]),
+    behindEdge: config.behindEdge,
     port,
     tls: tls === null ? null : { port: tlsPort, certPath, keyPath, dtls: config.dtls },
     minPort,

@@ -6,7 +6,7 @@ import type { Certificates } from '../tls/certificates.ts'
 import type { Allocation, BegunEvent, Crowd, Remembered, TrafficEvent } from './allocation.ts'
 
 export type RelayNeeds = {
-  config: Pick<Config, 'dataDir' | 'domain' | 'publicHost' | 'relay' | 'relays' | 'tls' | 'certificate'>
+  config: Pick<Config, 'dataDir' | 'domain' | 'publicHost' | 'relay' | 'relays' | 'tls' | 'certificate' | 'edge'>
   /** What TURN over TLS is served with. */
   certificates: Pick<Certificates, 'served' | 'isFor' | 'onDisk' | 'use'>
   /** The shared secrets of coturn's REST scheme that are to be accepted, the one that credentials are signed with first. The argument: does this coturn bear user names that others make up? */

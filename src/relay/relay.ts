@@ -4,6 +4,7 @@ import { TurnpikeError } from '../protocol/errors.ts'
 import type { Finding } from '../protocol/findings.ts'
 import { FIRST_RELAY } from '../protocol/relay-names.ts'
 import type { Allocation, BegunEvent, Crowd, Remembered, TrafficEvent } from './allocation.ts'
+import { EdgeAgent } from './edge-agent.ts'
 import { examine } from './doctor/doctor.ts'
 import { thisMachine } from './doctor/this-machine.ts'
 import { ManagedRelay } from './managed-relay.ts'
@@ -13,11 +14,11 @@ import type { RelayHealth } from './relay-health.ts'
 import type { Pair } from '../tls/pair.ts'
 import { choose, type Wanted } from './selection.ts'
 import { sitesOf, type RelaySite } from './sites.ts'
-import { turnsHostOf } from './turns-host.ts'
+import { edgePortFor, turnsHostOf } from './turns-host.ts'
 
 export type { Allocation, BegunEvent, Crowd, Operation, OperationKind, OperationRequest, RelayHealth, RelayNeeds, Remembered, TrafficEvent }
 /** Where clients may be sent. `secret`: what credentials for it are signed with, where it is not ours. */
-export type Endpoint = { relay: string, host: string, port: number, /** The name that its certificate is for. */ tlsHost: string, /** Null where TLS is not to be used. */ tlsPort: number | null, secret: string | null }
+export type Endpoint = { relay: string, host: string, port: number, /** The name that its certificate is for. */ tlsHost: string, /** Best first; empty where TLS is not to be used. */ tlsPorts: readonly number[], secret: string | null }
 export type Relay = Part & {
   /** Of the relay that the settings describe, or of another one while that one is not well. */
   health (): RelayHealth
@@ -60,26 +61,31 @@ class Pool implements Relay {
   readonly name = 'relay'
   readonly #needs: RelayNeeds
   readonly #relays: ManagedRelay[]
+  readonly #edgeAgent: EdgeAgent
   /** Of TLS, when the certificate was last looked at. */
   #offers = ''
 
   constructor (needs: RelayNeeds) {
     this.#needs = needs
     this.#relays = sitesOf(needs.config).map(site => new ManagedRelay(needs, site))
+    this.#edgeAgent = new EdgeAgent({ edge: needs.config.edge, nowSeconds: needs.nowSeconds, servingSlot: () => this.#relays[0]?.serving().slot ?? 'main' })
     needs.certificates.use('relay', async pair => { await this.#install(pair) })
   }
 
   async start (): Promise<void> {
+    await this.#edgeAgent.start()
     await Promise.all(this.#relays.map(relay => relay.start()))
     this.#offers = this.#tlsOffers()
   }
 
   async stop (deadlineMs: number): Promise<void> {
     const endsAt = performance.now() + deadlineMs
+    this.#edgeAgent.stop()
     await Promise.all(this.#relays.map(relay => relay.stop(Math.max(0, endsAt - performance.now()))))
   }
 
   async release (): Promise<void> {
+    this.#edgeAgent.stop()
     await Promise.all(this.#relays.map(relay => relay.release()))
   }
 
@@ -171,7 +177,7 @@ class Pool implements Relay {
   }
 
   #tlsOffers (): string {
-    return this.#relays.map(relay => this.#endpointOf(relay)).map(({ tlsHost, tlsPort }) => `${tlsHost}:${tlsPort}`).join()
+    return this.#relays.map(relay => this.#endpointOf(relay)).map(({ tlsHost, tlsPorts }) => [tlsHost, ...tlsPorts].join(':')).join()
   }
 
   #endpointOf (relay: ManagedRelay): Endpoint {
@@ -180,7 +186,10 @@ class Pool implements Relay {
     const secret = site.config.relay.driver === 'external' && site.id !== FIRST_RELAY ? site.config.relay.secret ?? null : null
     const { host, port, tlsPort } = relay.serving().launcher.endpoint()
     const tlsHost = turnsHostOf(host, site.config.relay.driver, this.#needs)
-    return { relay: site.id, host, port, tlsHost: tlsHost ?? host, tlsPort: tlsHost === null ? null : tlsPort, secret }
+    // The edge leads to the first one.
+    const edgePort = site.id === FIRST_RELAY && site.config.relay.driver !== 'external' ? edgePortFor(tlsHost, this.#needs) : null
+    const tlsPorts = tlsHost === null || tlsPort === null ? [] : [edgePort, tlsPort].filter(one => one !== null)
+    return { relay: site.id, host, port, tlsHost: tlsHost ?? host, tlsPorts, secret }
   }
 
   #find (id: string): ManagedRelay | undefined {

@@ -8,22 +8,22 @@ export type RelaySite = {
   weight: number
   /** Where the files of its main coturn stand. */
   directory: string
-  config: { publicHost: string | undefined, relay: Config['relay'], servesTls: boolean, dtls: boolean, /** Addresses of all relays, as far as they are configured: clients of one may meet those of another. */ served: (string | undefined)[] }
+  config: { publicHost: string | undefined, relay: Config['relay'], servesTls: boolean, dtls: boolean, /** An edge on this machine passes connections on to it. */ behindEdge: boolean, /** Addresses of all relays, as far as they are configured: clients of one may meet those of another. */ served: (string | undefined)[] }
 }
 /** A relay has two places for a coturn, each with ports of its own: one takes over from the other. */
 export type Slot = 'main' | 'alternate'
 
-export function sitesOf ({ dataDir, publicHost, relay, relays, tls, certificate }: Pick<Config, 'dataDir' | 'publicHost' | 'relay' | 'relays' | 'tls' | 'certificate'>): RelaySite[] {
+export function sitesOf ({ dataDir, publicHost, relay, relays, tls, certificate, edge }: Pick<Config, 'dataDir' | 'publicHost' | 'relay' | 'relays' | 'tls' | 'certificate' | 'edge'>): RelaySite[] {
   const hasTls = certificate.files !== null
   const dtls = tls.dtls === 'on'
   const served = [relay, ...Object.values(relays)].flatMap(({ listenIp, externalIp }) => [listenIp, externalIp])
   return [
-    { id: FIRST_RELAY, region: relay.region, weight: relay.weight, directory: `${dataDir}/relay`, config: { publicHost, relay, servesTls: hasTls, dtls, served } },
+    { id: FIRST_RELAY, region: relay.region, weight: relay.weight, directory: `${dataDir}/relay`, config: { publicHost, relay, servesTls: hasTls, dtls, behindEdge: edge.port !== 0, served } },
     ...Object.entries(relays).map(([id, { host = publicHost, ...differences }]) => {
       const own = { ...relay, ...differences } as Config['relay']
       // Of a relay that somebody else runs only its own words count: TLS is served where its port is named.
       const servesTls = own.driver === 'external' ? differences.tlsPort !== undefined : hasTls
-      return { id, region: own.region, weight: own.weight, directory: `${dataDir}/relays/${id}`, config: { publicHost: host, relay: own, servesTls, dtls, served } }
+      return { id, region: own.region, weight: own.weight, directory: `${dataDir}/relays/${id}`, config: { publicHost: host, relay: own, servesTls, dtls, behindEdge: false, served } }
     }),
   ]
 }

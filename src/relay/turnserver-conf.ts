@@ -17,6 +17,8 @@ export type TurnserverSettings = {
   publicIp6: string | null
   /** Of this machine, beside those that it listens on: no peer of anybody's. */
   ownAddresses: readonly string[]
+  /** Is there an edge on this machine that passes connections on to loopback? */
+  behindEdge: boolean
   port: number
   /** Null where TLS is not served. */
   tls: { port: number, certPath: string, keyPath: string, dtls: boolean } | null
@@ -44,6 +46,8 @@ export function renderTurnserverConf (settings: TurnserverSettings): string {
   const lines = [
     `listening-ip=${listenIp}`,
     `relay-ip=${listenIp}`,
+    // Where the edge comes to; nothing is relayed from there.
+    ...(settings.behindEdge && !isLoopback(listenIp) ? ['listening-ip=127.0.0.1'] : []),
     // With PUBLIC alone, coturn would refuse the private half as a peer, and two clients of this relay could not meet.
     ...(publicIp === listenIp ? [] : [`external-ip=${publicIp}/${listenIp}`]),
     ...(listenIp6 === null ? [] : [`listening-ip=${listenIp6}`, `relay-ip=${listenIp6}`]),

@@ -20,7 +20,7 @@ test('the relay is started, proved, and gone when it is stopped', async () => {
   await relay.start()
   expect(relay.health()).toMatchObject({ ready: true, state: 'healthy', driver: 'process', version: '4.6.1', code: null })
   expect(relay.health().checks.filter(({ result }) => result !== 'passed')).toEqual([])
-  expect(relay.endpoints()).toEqual([{ relay: 'turnpike', secret: null, host: '127.0.0.1', port: relay.port, tlsHost: '127.0.0.1', tlsPort: null }])
+  expect(relay.endpoints()).toEqual([{ relay: 'turnpike', secret: null, host: '127.0.0.1', port: relay.port, tlsHost: '127.0.0.1', tlsPorts: [] }])
   expect(pidsOf(relay)).toHaveLength(1)
   const started = performance.now()
   await relay.stop(2000)

@@ -17,11 +17,11 @@ test('a login holds until its expiry, under its secret, unchanged', () => {
 })
 
 test('STUN first, TURN by udp, tcp, tls, every URL with its port', () => {
-  const relays = [{ host: 'turn.example', port: 3478, tlsHost: 'turn.example', tlsPort: 5349, secret: null }]
+  const relays = [{ host: 'turn.example', port: 3478, tlsHost: 'turn.example', tlsPorts: [443, 5349], secret: null }]
   expect(stunUrls(relays)).toEqual(['stun:turn.example:3478'])
-  expect(turnUrls(relays)).toEqual(['turn:turn.example:3478?transport=udp', 'turn:turn.example:3478?transport=tcp', 'turns:turn.example:5349?transport=tcp'])
-  expect(turnUrls(relays, ['tls', 'udp'])).toEqual(['turn:turn.example:3478?transport=udp', 'turns:turn.example:5349?transport=tcp'])
-  expect(turnUrls([{ host: 'turn.example', port: 3478, tlsHost: 'turn.example', tlsPort: null, secret: null }], ['tls'])).toEqual([])
+  expect(turnUrls(relays)).toEqual(['turn:turn.example:3478?transport=udp', 'turn:turn.example:3478?transport=tcp', 'turns:turn.example:443?transport=tcp', 'turns:turn.example:5349?transport=tcp'])
+  expect(turnUrls(relays, ['tls', 'udp'])).toEqual(['turn:turn.example:3478?transport=udp', 'turns:turn.example:443?transport=tcp', 'turns:turn.example:5349?transport=tcp'])
+  expect(turnUrls([{ host: 'turn.example', port: 3478, tlsHost: 'turn.example', tlsPorts: [], secret: null }], ['tls'])).toEqual([])
 })
 
 test('one entry for STUN without a login, one for TURN with it', () => {

@@ -13,6 +13,7 @@ const settings: TurnserverSettings = {
   listenIp6: null,
   publicIp6: null,
   ownAddresses: [],
+  behindEdge: false,
   sessionBytesPerSecond: 0,
   minPort: 49160,
   maxPort: 51159,
@@ -31,6 +32,12 @@ test('an address that is nobody else\'s is not mapped, and without a certificate
   const conf = renderTurnserverConf({ ...settings, publicIp: '10.0.0.5', tls: null })
   expect(conf).not.toMatch(/external-ip|tls-listening-port|cert=./)
   expect(conf).toMatch(/^no-tls$/m)
+})
+
+test('behind an edge it listens on loopback too, and relays from its own address alone', () => {
+  const addresses = (more: Partial<TurnserverSettings>): string[] => renderTurnserverConf({ ...settings, behindEdge: true, ...more }).split('\n').filter(line => /^(listening|relay)-ip=/.test(line))
+  expect(addresses({})).toEqual(['listening-ip=10.0.0.5', 'relay-ip=10.0.0.5', 'listening-ip=127.0.0.1'])
+  expect(addresses({ listenIp: '127.0.0.1', publicIp: '127.0.0.1' })).toEqual(['listening-ip=127.0.0.1', 'relay-ip=127.0.0.1'])
 })
 
 test('loopback is opened only by its name, and never as the relay\'s own address', () => {
