@@ -18,6 +18,8 @@ const TOOLS = [
   ['zsh', 'zsh', 'completion in the shell that it is for'],
   ['openssl', 'openssl', 'certificates of the tests'],
   ['pebble', 'pebble', 'a certificate authority that speaks ACME'],
+  ['haproxy', 'haproxy', 'HTTPS and TURN over TLS on one port'],
+  ['certutil', 'libnss3-tools', 'a browser that trusts a certificate of the tests'],
   ['taskset', 'util-linux', 'benchmarks on a core of their own'],
 ] as const
 

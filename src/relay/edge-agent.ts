@@ -4,12 +4,12 @@ import { TurnpikeError } from '../protocol/errors.ts'
 import type { RelayNeeds } from './needs.ts'
 import type { Slot } from './sites.ts'
 
-export type EdgeAgentNeeds = { edge: RelayNeeds['config']['edge'], nowSeconds: () => number, servingSlot: () => Slot }
+export type EdgeAgentNeeds = { config: Pick<RelayNeeds['config'], 'edge' | 'relay'>, nowSeconds: () => number, servingSlot: () => Slot }
 
 const HOST = '127.0.0.1'
 const PATIENCE_MS = 2000
 const LONGEST_QUESTION = 32
-/** The two are asked for apart: the one that leaves is told of later, so that there is never none. It takes new allocations for longer than that. */
+/** The two are asked for apart: the one that leaves is told of later, so that there is never none. */
 const OVERLAP_SECONDS = 5
 
 export class EdgeAgent {
@@ -26,7 +26,7 @@ export class EdgeAgent {
 
   /** Throws address-in-use. */
   async start (): Promise<void> {
-    const { port, agentPort } = this.#needs.edge
+    const { port, agentPort } = this.#needs.config.edge
     if (port === 0) return
     await new Promise<void>((resolve, reject) => {
       this.#server.once('error', (error: NodeJS.ErrnoException) => reject(new TurnpikeError('address-in-use', `${HOST}:${agentPort} cannot be listened on (${error.code}), where the edge asks which coturn serves; it is set by TURNPIKE_EDGE_AGENT_PORT`, { cause: error })))
@@ -57,6 +57,8 @@ export class EdgeAgent {
     const now = this.#needs.nowSeconds()
     const serving = this.#needs.servingSlot()
     this.#served.set(serving, now)
-    return now - (this.#served.get(slot) ?? -Infinity) <= OVERLAP_SECONDS ? 'ready up\n' : 'drain\n'
+    // For as long it takes new allocations.
+    const overlap = Math.min(OVERLAP_SECONDS, this.#needs.config.relay.handOverSeconds)
+    return now - (this.#served.get(slot) ?? -Infinity) <= overlap ? 'ready up\n' : 'drain\n'
   }
 }

@@ -68,7 +68,7 @@ class Pool implements Relay {
   constructor (needs: RelayNeeds) {
     this.#needs = needs
     this.#relays = sitesOf(needs.config).map(site => new ManagedRelay(needs, site))
-    this.#edgeAgent = new EdgeAgent({ edge: needs.config.edge, nowSeconds: needs.nowSeconds, servingSlot: () => this.#relays[0]?.serving().slot ?? 'main' })
+    this.#edgeAgent = new EdgeAgent({ ...needs, servingSlot: () => this.#relays[0]?.serving().slot ?? 'main' })
     needs.certificates.use('relay', async pair => { await this.#install(pair) })
   }
 

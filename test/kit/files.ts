@@ -38,10 +38,25 @@ async function listenOn (port: number, host: string): Promise<Server | null> {
   })
 }
 
-/** A self-made certificate for localhost and 127.0.0.1, and its key. */
-export function selfMadeCertificate (directory: string): { cert: string, key: string } {
+/** A self-made certificate for localhost and 127.0.0.1, or for other names, and its key. */
+export function selfMadeCertificate (directory: string, names = ['DNS:localhost', 'IP:127.0.0.1']): { cert: string, key: string } {
   const files = { cert: join(directory, 'cert.pem'), key: join(directory, 'key.pem') }
-  execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1', '-days', '2', '-out', files.cert, '-keyout', files.key], { stdio: 'ignore' })
+  execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-subj', '/CN=localhost', '-addext', `subjectAltName=${names.join()}`, '-days', '2', '-out', files.cert, '-keyout', files.key], { stdio: 'ignore' })
+  return files
+}
+
+/** A root of the test's own, a chain for these names that it has signed, and a home in which Chromium trusts it. */
+export function certificateChain (directory: string, names: readonly string[]): { cert: string, key: string, home: string } {
+  const files = { cert: join(directory, 'chain.pem'), key: join(directory, 'chain.key'), home: join(directory, 'home') }
+  execFileSync('sh', ['-ec', `cd ${directory}
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj '/CN=Root of a test' -addext basicConstraints=critical,CA:TRUE -addext keyUsage=critical,keyCertSign -days 2 -out root.pem -keyout root.key
+    openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=${names[0]} -keyout chain.key -out chain.csr
+    printf 'subjectAltName=${names.map(name => `DNS:${name}`).join()}\nextendedKeyUsage=serverAuth\n' >extensions
+    openssl x509 -req -in chain.csr -CA root.pem -CAkey root.key -CAcreateserial -days 2 -extfile extensions -out leaf.pem
+    cat leaf.pem root.pem >chain.pem
+    mkdir -p home/.pki/nssdb
+    certutil -N -d sql:home/.pki/nssdb --empty-password
+    certutil -A -d sql:home/.pki/nssdb -n root -t C,, -i root.pem`], { stdio: ['ignore', 'ignore', 'pipe'] })
   return files
 }
 

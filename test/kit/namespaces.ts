@@ -16,8 +16,10 @@ export type Internet = {
   plug (client: string): void
   /** The client's router lets no UDP out any more. */
   blockUdp (client: string): void
-  /** A program that runs Chromium inside a client's namespace. */
-  chromiumIn (client: string): string
+  /** Nor anything else but TCP to this port. */
+  allowOnlyTcpTo (client: string, port: number): void
+  /** A program that runs Chromium inside a client's namespace, with another home. */
+  chromiumIn (client: string, home?: string): string
 }
 
 function sh (command: string): void {
@@ -78,9 +80,11 @@ table ip filter {
     unplug: client => sh(`ip -n ${natOf(client)} link set lan down`),
     plug: client => sh(`ip -n ${natOf(client)} link set lan up`),
     blockUdp: client => sh(`ip netns exec ${natOf(client)} nft insert rule ip filter forward meta l4proto udp drop`),
-    chromiumIn: client => {
+    allowOnlyTcpTo: (client, port) => sh(`ip netns exec ${natOf(client)} nft insert rule ip filter forward iifname lan tcp dport != ${port} drop
+        ip netns exec ${natOf(client)} nft insert rule ip filter forward iifname lan meta l4proto != tcp drop`),
+    chromiumIn: (client, home) => {
       const program = `${wrappers}/chromium-${client}`
-      writeFileSync(program, `#!/bin/sh\nexec ip netns exec ${client} /usr/bin/chromium "$@"\n`)
+      writeFileSync(program, `#!/bin/sh\n${home === undefined ? '' : `export HOME=${home}\n`}exec ip netns exec ${client} /usr/bin/chromium "$@"\n`)
       chmodSync(program, 0o755)
       return program
     },

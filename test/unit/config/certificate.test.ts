@@ -15,8 +15,9 @@ test('a domain is all that it takes: it stands in URLs, certificates are got for
   expect(config.certificate).toEqual({ files: { cert: file, key: file }, acme: { directory: 'https://acme-v02.api.letsencrypt.org/directory', names: ['meet.example.org', 'turn.meet.example.org'] } })
 })
 
-test('without a domain nothing is new', () => {
-  const { config } = load({})
+test.each(['', 'localhost'])('without a domain (%j) nothing is new', TURNPIKE_DOMAIN => {
+  const { config, problems, warnings } = load({ TURNPIKE_DOMAIN, TURNPIKE_EDGE_PORT: '443', TURNPIKE_HTTPS_PROXY_PROTOCOL_FROM: '127.0.0.1/32' })
+  expect([config.domain, problems, warnings]).toEqual([undefined, [], []])
   expect([config.publicHost, config.https.port, config.certificate]).toEqual([undefined, 0, { files: null, acme: null }])
 })
 
@@ -35,18 +36,26 @@ test.each([
 
 test.each([
   [{ TURNPIKE_DOMAIN: '203.0.113.9' }, 'TURNPIKE_DOMAIN', 'a host name with a dot in it'],
-  [{ TURNPIKE_DOMAIN: 'localhost' }, 'TURNPIKE_DOMAIN', 'a host name with a dot in it'],
+  [{ TURNPIKE_DOMAIN: 'elsewhere' }, 'TURNPIKE_DOMAIN', 'a host name with a dot in it'],
   [{ TURNPIKE_DOMAIN: 'example.org', TURNPIKE_ACME_DIRECTORY: 'http://ca.example' }, 'TURNPIKE_ACME_DIRECTORY', 'an https URL'],
   [{ TURNPIKE_DOMAIN: 'example.org', TURNPIKE_ACME_CHALLENGE: 'dns-01' }, 'TURNPIKE_ACME_DNS_HOOK', 'is not set'],
   [{ TURNPIKE_DOMAIN: 'example.org', TURNPIKE_ACME_CA_FILE: '/nowhere' }, 'TURNPIKE_ACME_CA_FILE', 'certificates in PEM'],
   [{ TURNPIKE_DOMAIN: 'example.org', TURNPIKE_HTTP_PORT: '80' }, 'TURNPIKE_HTTP_PORT', 'the same as TURNPIKE_ACME_HTTP_PORT'],
   [{ TURNPIKE_DOMAIN: 'example.org', TURNPIKE_HTTP_PORT: '443' }, 'TURNPIKE_HTTPS_PORT', 'the same as TURNPIKE_HTTP_PORT'],
+  [{ TURNPIKE_DOMAIN: 'example.org', TURNPIKE_EDGE_PORT: '443', TURNPIKE_HTTPS_PORT: '443' }, 'TURNPIKE_HTTPS_PORT', 'the same as TURNPIKE_EDGE_PORT'],
   [{ TURNPIKE_HTTPS_PORT: '443' }, 'TURNPIKE_HTTPS_PORT', 'there is no certificate; expected TURNPIKE_DOMAIN'],
   [{ TURNPIKE_HTTPS_PROXY_PROTOCOL_FROM: 'everywhere' }, 'TURNPIKE_HTTPS_PROXY_PROTOCOL_FROM', 'CIDR'],
   [{ TURNPIKE_ACME_EMAIL: 'me' }, 'TURNPIKE_ACME_EMAIL', 'an e-mail address'],
 ])('%j is refused, by the name of the variable and what to do', (env, where, message) => {
   const { problems } = load(env)
   expect(problems).toEqual([{ where, message: expect.stringContaining(message) }])
+})
+
+test('behind an edge HTTPS is on a port of its own, and known by that of the edge', () => {
+  const { config } = load({ TURNPIKE_DOMAIN: 'example.org', TURNPIKE_EDGE_PORT: '443' })
+  expect([config.https.port, config.https.publicPort]).toEqual([8443, 443])
+  expect(load({ TURNPIKE_DOMAIN: 'example.org' }).config.https.publicPort).toBe(443)
+  expect(load({ TURNPIKE_DOMAIN: 'example.org', TURNPIKE_EDGE_PORT: '443', TURNPIKE_HTTPS_PORT: '0' }).config.https.publicPort).toBe(0)
 })
 
 test('what is set and not used is said', () => {
