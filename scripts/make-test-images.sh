@@ -6,6 +6,7 @@
 #   scripts/make-test-images.sh debian      debian:bookworm-slim and debian:forky-slim (both are forky)
 #   scripts/make-test-images.sh node        node:24-bookworm-slim (Node.js as npm brings it)
 #   scripts/make-test-images.sh prometheus  the image that compose/compose.yaml names (Debian's Prometheus)
+#   scripts/make-test-images.sh haproxy     the one that it names for the edge (Debian's HAProxy)
 #   scripts/make-test-images.sh root        what they are made of, beforehand; needs no engine
 #
 # An image that is there already, stand-in or real, is left as it is.
@@ -17,6 +18,7 @@ COTURN_IMAGE=coturn/coturn:4.18.0-r0
 DEBIAN_IMAGES=(debian:bookworm-slim debian:forky-slim)
 NODE_IMAGE=node:24-bookworm-slim
 PROMETHEUS_IMAGE=$(grep -oE "prom/prometheus:[^ ]+" compose/compose.yaml | head -n 1 || true)
+HAPROXY_IMAGE=$(grep -oE "haproxy:[0-9][^ ]+" compose/compose.yaml | head -n 1 || true)
 
 has_image() { docker image inspect "$1" >/dev/null 2>&1; }
 
@@ -38,7 +40,7 @@ make_root() {
   local script=/usr/share/debootstrap/scripts/forky
   [ -e "$script" ] || ln -s sid "$script"
   # Debian 12 does not know the keys that sign forky yet; this root file system never leaves the test machine.
-  debootstrap --variant=minbase --no-check-gpg --include=coturn,prometheus,tini,ca-certificates forky "$root" "$(mirror)" >"$CACHE/debootstrap.log" 2>&1 ||
+  debootstrap --variant=minbase --no-check-gpg --include=coturn,haproxy,prometheus,tini,ca-certificates forky "$root" "$(mirror)" >"$CACHE/debootstrap.log" 2>&1 ||
     { tail -n 20 "$CACHE/debootstrap.log" >&2; echo 'debootstrap failed' >&2; exit 1; }
   rm -rf "$root"/var/cache/apt/archives/*.deb "$root"/var/lib/apt/lists/*
   touch "$root/.complete"
@@ -85,6 +87,20 @@ make_prometheus() {
   rm -rf "$root"
 }
 
+make_haproxy() {
+  has_image "$HAPROXY_IMAGE" && return
+  make_root
+  local root=$CACHE/haproxy-root
+  rm -rf "$root"
+  cp -a "$CACHE/root" "$root"
+  # A root that was made before it was asked for.
+  [ -x "$root/usr/sbin/haproxy" ] || chroot "$root" sh -ec 'apt-get update -qq && apt-get install -y -qq --no-install-recommends haproxy' >"$CACHE/haproxy.log" 2>&1 ||
+    { tail -n 20 "$CACHE/haproxy.log" >&2; echo 'haproxy could not be installed' >&2; exit 1; }
+  # As the official image has it.
+  import "$HAPROXY_IMAGE" "$root" --change 'USER 99:99' --change 'CMD ["haproxy", "-f", "/usr/local/etc/haproxy/haproxy.cfg"]'
+  rm -rf "$root"
+}
+
 make_node() {
   has_image "$NODE_IMAGE" && return
   make_root
@@ -112,6 +128,7 @@ for what in "${@:-coturn}"; do
     debian) make_debian ;;
     node) make_node ;;
     prometheus) make_prometheus ;;
+    haproxy) make_haproxy ;;
     *) echo "unknown image: $what" >&2; exit 64 ;;
   esac
 done

@@ -4,17 +4,20 @@
  * `docker compose config`, its dashboards by running what they ask.
  */
 import { execFileSync } from 'node:child_process'
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readFileSync, statSync } from 'node:fs'
+import { connect } from 'node:tls'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { sbom } from '../../scripts/sbom.ts'
 import { isRefusal, TurnClient, type Login } from '../../src/stun/turn-client.ts'
 import { alertRules } from '../kit/alerts.ts'
 import { dashboardExpressions } from '../kit/dashboards.ts'
 import { docker, requireCompose, requireDocker } from '../kit/docker.ts'
-import { freePorts, until } from '../kit/files.ts'
+import { freePorts, scratchDirectory, until } from '../kit/files.ts'
 import { cleanUpAfterFile, whenDone } from '../kit/cleanup.ts'
 
 cleanUpAfterFile()
+/** Leads nowhere, so that no authority is asked: what is served meanwhile is a placeholder. */
+const DOMAIN = 'meet.invalid'
 const PROJECT = `turnpike-test-${process.pid}`
 let env: Record<string, string> = {}
 let base = ''
@@ -32,12 +35,13 @@ const idOf = (service: string): string => compose('ps', '-q', service).trim()
 const coturnOf = (): string => docker('ps', '-q', '--filter', `label=com.docker.compose.project=${PROJECT}`, '--filter', 'label=io.turnpike.relay')
 
 beforeAll(async () => {
-  await requireDocker('coturn', 'debian', 'node', 'prometheus')
+  await requireDocker('coturn', 'debian', 'node', 'prometheus', 'haproxy')
   requireCompose()
-  const [httpPort, relayPort, tlsPort] = await freePorts(3)
-  env = { TURNPIKE_HTTP_PORT: String(httpPort), TURNPIKE_RELAY_PORT: String(relayPort), TURNPIKE_RELAY_TLS_PORT: String(tlsPort), TURNPIKE_RELAY_MIN_PORT: '22000', TURNPIKE_RELAY_MAX_PORT: '22499', TURNPIKE_RELAY_LISTEN_IP: '127.0.0.1', TURNPIKE_RELAY_PEERS: 'loopback' }
+  const [httpPort, relayPort, tlsPort, edgePort, edgeHttpPort, statusPort, agentPort, httpsPort, acmePort] = await freePorts(9)
+  const edge = { EDGE_ADDRESS: '127.0.0.1', EDGE_HTTP_PORT: String(edgeHttpPort), EDGE_STATUS_PORT: String(statusPort), TURNPIKE_EDGE_PORT: String(edgePort), TURNPIKE_EDGE_AGENT_PORT: String(agentPort), TURNPIKE_HTTPS_PORT: String(httpsPort), TURNPIKE_ACME_HTTP_PORT: String(acmePort) }
+  env = { ...edge, TURNPIKE_DOMAIN: DOMAIN, TURNPIKE_HTTP_PORT: String(httpPort), TURNPIKE_RELAY_PORT: String(relayPort), TURNPIKE_RELAY_TLS_PORT: String(tlsPort), TURNPIKE_RELAY_MIN_PORT: '22000', TURNPIKE_RELAY_MAX_PORT: '22499', TURNPIKE_RELAY_LISTEN_IP: '127.0.0.1', TURNPIKE_RELAY_PEERS: 'loopback' }
   base = `http://127.0.0.1:${httpPort}`
-  compose('up', '-d', '--build', 'turnpike', 'prometheus')
+  compose('up', '-d', '--build', 'turnpike', 'edge', 'prometheus')
   await until('readyz', async () => await fetch(`${base}/readyz`).then(({ ok }) => ok, () => false), 60_000)
   apiKey = /TURNPIKE_API_KEY=(tpk_[\w-]+)/.exec(firstKeys())?.[1] ?? ''
 }, 600_000)
@@ -76,6 +80,28 @@ test('a credential from it relays bytes over UDP and TCP', async () => {
   expect(apiKey).not.toBe('')
   expect(await relayBytes('udp')).toBe(20_000)
   expect(await relayBytes('tcp')).toBe(20_000)
+})
+
+/** The first line of what is answered inside of TLS to somebody who asks for this name, or '' where nobody answers. */
+async function firstLine (servername: string, question: string): Promise<string> {
+  return await new Promise(resolve => {
+    const socket = connect({ host: '127.0.0.1', port: Number(env['TURNPIKE_EDGE_PORT']), servername, rejectUnauthorized: false }, () => socket.write(question, 'latin1'))
+    socket.setTimeout(3000, () => socket.destroy())
+    socket.once('data', (bytes: Buffer) => { resolve(bytes.toString('latin1').split('\r\n', 1)[0] ?? ''); socket.destroy() })
+    socket.on('error', () => {}).once('close', () => resolve(''))
+  })
+}
+
+test('the edge leads HTTPS to us, the name of the relay to coturn, and port 80 to the answers for the authority', async () => {
+  const binding = `\x00\x01\x00\x00\x21\x12\xa4\x42${'t'.repeat(12)}`
+  await until('HTTPS', async () => await firstLine(DOMAIN, `GET /healthz HTTP/1.1\r\nHost: ${DOMAIN}\r\n\r\n`) === 'HTTP/1.1 200 OK')
+  // Success, with the id of the question.
+  const answered = async (): Promise<string> => await firstLine(`turn.${DOMAIN}`, binding)
+  await until('TURN over TLS', async () => (await answered()).startsWith('\x01\x01') && (await answered()).includes('t'.repeat(12)))
+  const redirected = await fetch(`http://127.0.0.1:${env['EDGE_HTTP_PORT']}/call/demo`, { redirect: 'manual' })
+  expect([redirected.status, redirected.headers.get('location')]).toEqual([301, `https://${DOMAIN}:${env['TURNPIKE_EDGE_PORT']}/call/demo`])
+  expect(docker('exec', idOf('edge'), 'haproxy', '-v')).toMatch(/version 3\./)
+  await until('it is healthy', () => docker('inspect', '--format', '{{.State.Health.Status}}', idOf('edge')) === 'healthy', 60_000)
 })
 
 test('coturn runs beside it, started and watched through the Docker API', async () => {
@@ -197,6 +223,8 @@ test('nothing but the guard runs as root, nothing has a right that it does not n
   }
   const none = '0'.repeat(16)
   for (const id of [idOf('turnpike'), idOf('prometheus'), coturnOf()]) expect(rights(id)).toEqual({ uids: ['65534'], capabilities: [none] })
+  // It was root for as long as it took its ports.
+  expect(rights(idOf('edge'))).toEqual({ uids: ['99'], capabilities: [none] })
   // DAC_READ_SEARCH is number 2 (capabilities(7)).
   expect(rights(idOf('guard'))).toEqual({ uids: ['0'], capabilities: [`${'0'.repeat(15)}4`] })
   const mounted = (id: string): string => docker('inspect', '--format', '{{json .Mounts}} {{.HostConfig.NetworkMode}} {{.HostConfig.ReadonlyRootfs}}', id)
@@ -244,11 +272,31 @@ test('a restart keeps the keys, and down leaves nothing behind', async () => {
   expect(docker('volume', 'ls', '-q').split('\n').filter(name => name.startsWith(PROJECT))).toEqual([])
 })
 
-test('the whole file is valid, Grafana included, and what it mounts exists', () => {
-  const config = JSON.parse(compose('config', '--format', 'json')) as { services: Record<string, { image: string, volumes: { type: string, source: string }[] }> }
-  expect(Object.keys(config.services).sort()).toEqual(['grafana', 'guard', 'prometheus', 'turnpike'])
+test('a domain is the one thing that is required, and that is said', () => {
+  const { TURNPIKE_DOMAIN: _, ...others } = env
+  const kept = env
+  env = others
+  try {
+    expect(() => compose('config')).toThrow(/TURNPIKE_DOMAIN.*set it to the name that leads to this machine, or to localhost/)
+  } finally {
+    env = kept
+  }
+})
+
+test('Grafana gets a password of its own at the first start, and keeps it', () => {
+  const directory = scratchDirectory()
+  const start = (): string => execFileSync('sh', ['compose/grafana/start.sh', directory, 'cat', `${directory}/admin-password`], { encoding: 'utf8' })
+  const password = start()
+  expect(password).toMatch(/^[\w+/]{24}$/)
+  expect(start()).toBe(password)
+  expect(statSync(`${directory}/admin-password`).mode & 0o777).toBe(0o600)
+})
+
+test.each([['minimal', ['edge', 'guard', 'turnpike']], ['full', ['edge', 'grafana', 'guard', 'prometheus', 'turnpike']]])('profile %s is valid, and what it mounts exists', (profile, services) => {
+  const config = JSON.parse(compose('--profile', profile, 'config', '--format', 'json')) as { services: Record<string, { image: string, volumes: { type: string, source: string }[] }> }
+  expect(Object.keys(config.services).sort()).toEqual(services)
   for (const { image } of Object.values(config.services)) expect(image).toMatch(/:v?\d+\.\d+\.\d+$/)
   const mounted = Object.values(config.services).flatMap(({ volumes }) => volumes.filter(({ type }) => type === 'bind').map(({ source }) => source))
-  expect(mounted.length).toBeGreaterThan(3)
+  expect(mounted.length).toBeGreaterThan(1)
   expect(mounted.filter(source => !existsSync(source))).toEqual([])
 })
