@@ -19,6 +19,7 @@ let browser: Browser
 let site = ''
 /** What the site answers at `/`. */
 let html = ''
+let room = ''
 let visitors = 0
 beforeAll(async () => {
   app = await startApp()
@@ -28,8 +29,8 @@ beforeAll(async () => {
     const library = LIBRARIES[url]
     const answer = async (): Promise<[string, string]> => {
       if (library !== undefined) return ['text/javascript', readFileSync(library, 'utf8')]
-      if (url === '/my-token') return ['application/json', JSON.stringify((await app.request('/v1/rooms/lobby/tokens', { method: 'POST', body: JSON.stringify({ peer: `p${++visitors}` }) })).body)]
-      if (url === '/my-ice-servers') return ['application/json', JSON.stringify((await issue(app, { user: 'alice' })).iceServers)]
+      if (url === '/my-token') return ['application/json', JSON.stringify((await app.request(`/v1/rooms/${room}/tokens`, { method: 'POST', body: JSON.stringify({ peer: `p${++visitors}` }) })).body)]
+      if (url === '/my-credentials') return ['application/json', JSON.stringify(await issue(app, { user: 'alice' }))]
       return ['text/html', html]
     }
     answer().then(([type, text]) => response.setHeader('content-type', type).end(text), (error: unknown) => response.writeHead(500).end(String(error)))
@@ -50,10 +51,26 @@ async function open (page: string): Promise<Page> {
   return tab
 }
 
-test('the page of docs/sdk.md is a call: each of two sees the other', async () => {
-  const { text } = blockWith('docs/sdk.md', '<script type="module">')
-  const page = `<script>const show = (id, stream) => { const video = document.querySelector('video') ?? document.body.appendChild(document.createElement('video')); video.muted = true; video.srcObject = stream; video.play() }</script><body>${here(text)}`
-  for (const tab of [await open(page), await open(page)]) await tab.waitForFunction(() => (document.querySelector('video')?.videoWidth ?? 0) > 0, undefined, { timeout: 20_000 })
+const sees = async (tab: Page): Promise<unknown> => await tab.waitForFunction(() => (document.querySelector('video')?.videoWidth ?? 0) > 0, undefined, { timeout: 20_000 })
+
+test.each(['/sdk/turnpike.js', 'new WebSocket('])('the page of docs/browser.md with %s is a call: each of two sees the other', async words => {
+  room = words.replaceAll(/\W/g, '')
+  const page = here(blockWith('docs/browser.md', words).text)
+  const [one, other] = [await open(page), await open(page)]
+  await sees(one)
+  await sees(other)
+  await other.close()
+  // With the SDK, who has left is gone from the page.
+  if (words.startsWith('/sdk')) await one.waitForFunction(() => document.querySelector('video') === null, undefined, { timeout: 40_000 })
+})
+
+test('the page of docs/browser.md with signaling of its own reaches the relay', async () => {
+  const { text } = blockWith('docs/browser.md', '/my-credentials')
+  const tab = await open(`<script type="module">${text.replace('RTCPeerConnection({ iceServers })', "RTCPeerConnection({ iceServers, iceTransportPolicy: 'relay' })")}
+    pc.onicecandidate = ({ candidate }) => { if (candidate?.type === 'relay') document.title = 'relay' }
+    pc.createDataChannel('')
+    await pc.setLocalDescription()</script>`)
+  await tab.waitForFunction(() => document.title === 'relay')
 })
 
 test('a PeerJS client with the settings of docs/dialects.md is let in as who its token says', async () => {

@@ -2,82 +2,7 @@
  * What is done with each block of README.md and docs/*.md, so that none is there that nobody has tried: it is run, or checked in
  * another way. A block is told by words that stand in no other block of its page. JSON needs no entry: it must parse.
  */
-import { execFileSync } from 'node:child_process'
-import { readFileSync, writeFileSync } from 'node:fs'
-import { parse } from 'yaml'
-import { loadConfig } from '../../src/config/load.ts'
-import { requireCompose } from './docker.ts'
-import { scratchDirectory } from './files.ts'
-import type { Block } from './doc-blocks.ts'
-import type { Reader } from './reader.ts'
-
-export type Treatment = (block: Block, reader: Reader) => Promise<void> | void
-
-/** Pasted into a shell, it ends with 0, and what it prints holds these words. */
-const pasted = (...words: string[]): Treatment => async ({ text }, reader) => {
-  const { code, out, err } = await reader.paste(text)
-  if (code !== 0) throw new Error(`it ended with ${code}:\n${out}${err}`)
-  for (const word of words) if (!out.includes(word)) throw new Error(`it did not print ${word}:\n${out}`)
-}
-
-/** Another test runs it: that file holds these words, each of which stands in the block, or names the page. */
-const runBy = (file: string, ...words: [string, ...string[]]): Treatment => ({ page, text }) => {
-  const test = readFileSync(file, 'utf8')
-  for (const word of words) {
-    if (!test.includes(word)) throw new Error(`${file} does not hold ${word}`)
-    if (word !== page && !text.includes(word)) throw new Error(`the block does not hold ${word}`)
-  }
-}
-
-/** A settings file: every line of it is known and valid. */
-const settings: Treatment = ({ text }) => {
-  const { problems } = loadConfig({ env: { TURNPIKE_CONFIG: 'block.yaml' }, readFile: () => text })
-  if (problems.length > 0) throw new Error(JSON.stringify(problems))
-}
-
-/** A compose.override.yaml: compose takes it together with ours. */
-const override: Treatment = ({ text }) => {
-  requireCompose()
-  const file = `${scratchDirectory()}/compose.override.yaml`
-  writeFileSync(file, text)
-  const { PATH = '', HOME = '' } = process.env
-  const merged = execFileSync('docker', ['compose', '-f', 'compose/compose.yaml', '-f', file, 'config'], { env: { PATH, HOME, TURNPIKE_DOMAIN: 'turn.example.org' }, encoding: 'utf8' })
-  const flat = JSON.stringify((parse(merged) as { services: { turnpike: { environment: object } } }).services.turnpike.environment)
-  for (const name of text.match(/\bTURNPIKE_\w+/g) ?? []) if (!flat.includes(name)) throw new Error(`${name} is not there:\n${flat}`)
-}
-
-const shellScript: Treatment = ({ text }) => { execFileSync('sh', ['-n'], { input: text }) }
-
-async function enter (reader: Reader, room: string, peer: string): Promise<void> {
-  const { token, url } = await reader.ask('POST', `/v1/rooms/${room}/tokens`, { peer }) as { token: string, url: string }
-  const socket = new WebSocket(url, ['turnpike.v1', `turnpike.token.${token}`])
-  await new Promise((resolve, reject) => {
-    socket.onmessage = resolve
-    socket.onerror = reject
-  })
-}
-
-/** Every command of the page, in their order; the ones that need another relay or more than a shell are told apart. */
-const everyCommand: Treatment = async ({ text }, reader) => {
-  for (const peer of ['mallory', 'alice']) await enter(reader, 'lobby', peer)
-  const [image = '', ...others] = text.match(/^.*relays upgrade.*\n/gm) ?? []
-  if (image === '' || others.length > 0) throw new Error('one line is to replace coturn')
-  const typed = text.replace(image, '').replace('turnpike doctor\n', 'turnpike doctor || true\n').replace('turnpike-backup.db', `${scratchDirectory()}/turnpike-backup.db`)
-  const { code, out, err } = await reader.paste(typed)
-  if (code !== 0) throw new Error(`it ended with ${code}:\n${out}${err}`)
-  // Without Docker no image can be taken, and that is what it says.
-  const refused = await reader.paste(image)
-  if (refused.code === 0 || !/image/.test(refused.out + refused.err)) throw new Error(`not refused for its image: ${JSON.stringify(refused)}`)
-}
-
-const deadLetters: Treatment = async ({ text }, reader) => {
-  await reader.paste('turnpike projects create shop || true')
-  // An event of that name was never there; the commands around it are.
-  const one = /^.*replay.* evt_\w+\n/m.exec(text)?.[0] ?? ''
-  await pasted()({ page: '', line: 0, language: 'sh', text: text.replace(one, '') }, reader)
-  const { err, out } = await reader.paste(one)
-  if (!/evt_|not[ -]found/.test(out + err)) throw new Error(out + err)
-}
+import { asks, asThePageSays, deadLetters, everyCommand, inGo, integration, janus, override, pasted, runBy, settings, shellScript, signs, sizeOfVps, snippet, tokenServer, type Treatment } from './doc-treatments.ts'
 
 export const TABLE: Readonly<Record<string, readonly (readonly [words: string, treatment: Treatment])[]>> = {
   'README.md': [
@@ -90,9 +15,28 @@ export const TABLE: Readonly<Record<string, readonly (readonly [words: string, t
       await reader.ask('DELETE', '/v1/turn/revocations/alice')
     }],
     // The doctor of a machine of tests has something to find.
-    ['turnpike.mjs doctor', async (block, reader) => await pasted('relayed calls at a time')({ ...block, text: block.text.replace(/doctor\n/, 'doctor || true\n') }, reader)],
+    ['turnpike.mjs doctor', async (block, reader) => await pasted('relayed calls at a time')({ ...block, text: block.text.replaceAll('node bin/turnpike.mjs', 'turnpike').replace('doctor\n', 'doctor || true\n') }, reader)],
+  ],
+  'docs/browser.md': [
+    ['createServer', tokenServer],
+    ['/sdk/turnpike.js', runBy('test/browser/docs.test.ts', 'docs/browser.md', '/sdk/turnpike.js')],
+    ['new WebSocket(', runBy('test/browser/docs.test.ts', 'docs/browser.md', 'new WebSocket(')],
+    ['/my-credentials', runBy('test/browser/docs.test.ts', 'docs/browser.md', '/my-credentials')],
   ],
   'docs/command-line.md': [['turnpike keys first', everyCommand]],
+  'docs/credentials-from-your-server.md': [
+    ['export TURNPIKE_URL', shellScript],
+    ['curl', pasted('"iceServers":[{"urls":["stun:')],
+    ['AbortSignal', asks('node')],
+    ['urllib', asks('python3')],
+    ['file_get_contents', asks('php')],
+    ['net/http', inGo(asks('go'), '/v1/turn/credentials', 'Authorization', '"Bearer "', '"user"', '"ttl"')],
+    ['openssl', signs('bash')],
+    ["from 'node:crypto'", signs('node')],
+    ['hashlib', signs('python3')],
+    ['hash_hmac', signs('php')],
+    ['crypto/hmac', inGo(signs('go'), 'sha1.New', 'base64.StdEncoding', '%d:u42')],
+  ],
   'docs/dialects.md': [
     ['"dialects": ["peerjs"]', pasted('"dialects":["peerjs"]')],
     ['new Peer(', runBy('test/browser/docs.test.ts', 'docs/dialects.md', 'new Peer(')],
@@ -114,6 +58,17 @@ export const TABLE: Readonly<Record<string, readonly (readonly [words: string, t
       if (code !== 0 || !out.startsWith('turn:')) throw new Error(out + err)
     }],
   ],
+  'docs/integrations.md': [
+    ['turn_rest_api', janus],
+    ['integrations create', integration],
+    ['homeserver.yaml', snippet('synapse')],
+    ['occ talk', snippet('nextcloudTalk')],
+    ['prosody.cfg.lua', snippet('prosody')],
+    ['mediamtx.yml', snippet('mediamtx')],
+    ['"galene"', snippet('galene')],
+    ['-X OPTIONS', pasted('link: <turn:', 'rel="ice-server"')],
+    ['format=uri', pasted('turn:1', '%3A')],
+  ],
   'docs/operations.md': [
     ['relays:', settings],
     ['compose.yaml up', runBy('test/compose/compose.test.ts', 'compose/compose.yaml')],
@@ -123,6 +78,14 @@ export const TABLE: Readonly<Record<string, readonly (readonly [words: string, t
     ['TURNPIKE_ADMIN_KEY_FILE', override],
     ['projects:', settings],
   ],
+  'docs/quick-start.md': [
+    ['compose/.env', runBy('test/compose/compose.test.ts', '--build', 'compose/compose.yaml')],
+    ['turnpike doctor', runBy('test/compose/compose.test.ts', 'turnpike')],
+    ['keys first', runBy('test/compose/compose.test.ts', 'turnpike', 'keys')],
+    ['curl', pasted('"iceServers":[{"urls":["stun:')],
+    ['npm start', runBy('test/integration/start.test.ts', 'npm')],
+    ['TURNPIKE_DOMAIN=localhost', runBy('test/compose/compose.test.ts', 'compose/compose.yaml')],
+  ],
   'docs/rooms.md': [
     ['-X PUT', runBy('test/integration/rooms.test.ts', 'docs/rooms.md', 'curl')],
     ['/rooms/standup/tokens', runBy('test/integration/rooms.test.ts', 'docs/rooms.md', 'curl')],
@@ -130,12 +93,19 @@ export const TABLE: Readonly<Record<string, readonly (readonly [words: string, t
     ['eyJhbGciOiJIUzI1NiIs…', runBy('test/integration/rooms.test.ts', 'docs/rooms.md', 'eyJhbGciOiJIUzI1NiIs')],
   ],
   'docs/sdk.md': [
-    ['<script type="module">', runBy('test/browser/docs.test.ts', 'docs/sdk.md', '<script type="module">')],
     ["from 'turnpike-client'", runBy('test/integration/docs.test.ts', 'docs/sdk.md', "from 'turnpike-client'")],
   ],
   'docs/signaling.md': [
     ['WebSocket(url', runBy('test/integration/docs.test.ts', 'docs/signaling.md', 'WebSocket(url')],
     ['turnpike.resume', runBy('test/integration/docs.test.ts', 'docs/signaling.md', 'turnpike.resume')],
+  ],
+  'docs/sizing.md': [
+    ['turnpike size', pasted('relayed calls at a time')],
+    ['This machine carries', sizeOfVps],
+    // The formula; the block after it reckons with it.
+    ['GB out', ({ text }) => { if (!text.includes('2 × kbit/s × 3600 / 8 / 1,000,000')) throw new Error('it is another formula than that of the block after it') }],
+    ['awk', asThePageSays],
+    ['turnpike usage', pasted()],
   ],
   'docs/tls.md': [
     ['TURNPIKE_DOMAIN=', runBy('test/integration/acme.test.ts', 'TURNPIKE_DOMAIN')],

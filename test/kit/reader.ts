@@ -11,7 +11,7 @@ export type Said = { code: number, out: string, err: string }
 export type Reader = {
   url: string
   env: Record<string, string>
-  /** As the documentation writes an address → what stands for it here. */
+  /** As the documentation writes an address or a key → what stands for it here. */
   here (text: string): string
   /** In bash, as it is pasted, but it stops at the first command that fails. `turnpike` is there. */
   paste (text: string, env?: Record<string, string>): Promise<Said>
@@ -32,7 +32,7 @@ export async function startReader (more: Record<string, string> = {}): Promise<R
   const { PATH = '', HOME = '' } = process.env
   const data = settings['TURNPIKE_DATA_DIR'] ?? ''
   const env = { HOME, PATH: `${await turnpikeOnPath(settings)}:${process.cwd()}/node_modules/.bin:${PATH}`, TURNPIKE_DATA_DIR: data, TURNPIKE_URL: url, ...keys }
-  const here = (text: string): string => text.replaceAll(/http:\/\/localhost:8080|https:\/\/turn(?:pike)?\.example(?:\.org|\.com)?/g, url).replaceAll(/wss:\/\/turn(?:pike)?\.example(?:\.org|\.com)?/g, url.replace('http', 'ws'))
+  const here = (text: string): string => text.replaceAll(/http:\/\/localhost:8080|https:\/\/(?:turnpike\.example|meet\.example\.org)/g, url).replaceAll(/wss:\/\/(?:turnpike\.example|meet\.example\.org)/g, url.replace('http', 'ws')).replaceAll('tpk_…', keys['TURNPIKE_API_KEY'] ?? '')
   return {
     url,
     env,
