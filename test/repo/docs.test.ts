@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { expect, test } from 'vitest'
+import { listSettings } from '../../src/config/settings.ts'
 import { expectedFile, generatedTexts } from '../../scripts/docs.ts'
 import { runHere } from '../kit/command.ts'
 import { pages } from '../kit/doc-blocks.ts'
@@ -40,4 +41,13 @@ test('every command within a sentence is one, with options that it has', async (
     if (!isKnown || unknown.length > 0) wrong.push(command)
   }
   expect(wrong).toEqual([])
+})
+
+/** The reader's own, and the one that names the file of settings. */
+const NO_SETTINGS = ['TURNPIKE_URL', 'TURNPIKE_CONFIG']
+
+test.each(pages())('every variable that %s names is a setting', page => {
+  const known = new Set([...NO_SETTINGS, ...listSettings().map(({ variable }) => variable)])
+  const named = readFileSync(page, 'utf8').match(/\bTURNPIKE_[A-Z0-9_]*[A-Z0-9](?!\w|\*)/g) ?? []
+  expect([...new Set(named)].filter(name => !known.has(name.replace(/_FILE$/, '')) && !known.has(name))).toEqual([])
 })
