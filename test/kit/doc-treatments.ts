@@ -63,7 +63,7 @@ export const everyCommand: Treatment = async ({ text }, reader) => {
   for (const peer of ['mallory', 'alice']) await enter(reader, 'lobby', peer)
   const [image = '', ...others] = text.match(/^.*relays upgrade.*\n/gm) ?? []
   if (image === '' || others.length > 0) throw new Error('one line is to replace coturn')
-  const typed = text.replace(image, '').replace('turnpike doctor\n', 'turnpike doctor || true\n').replace('turnpike-backup.db', `${scratchDirectory()}/turnpike-backup.db`)
+  const typed = text.replace(image, '').replace('turnpike doctor\n', 'turnpike doctor || [ $? = 1 ]\n').replace('turnpike-backup.db', `${scratchDirectory()}/turnpike-backup.db`)
   const { code, out, err } = await reader.paste(typed)
   if (code !== 0) throw new Error(`it ended with ${code}:\n${out}${err}`)
   // Without Docker no image can be taken, and that is what it says.

@@ -27,7 +27,7 @@ export async function startReader (more: Record<string, string> = {}): Promise<R
   const settings: Record<string, string> = { ...await loopbackSettings(), TURNPIKE_HTTP_PORT: String(httpPort), TURNPIKE_METRICS_PORT: String(metricsPort), ...more }
   const started = run('npm', ['start'], settings)
   const url = `http://127.0.0.1:${httpPort}`
-  await until(`a relay that is proved:\n${started.all()}`, async () => await fetch(`${url}/readyz`).then(({ ok }) => ok, () => false), 60_000)
+  await until('a relay that is proved', async () => await fetch(`${url}/readyz`).then(({ ok }) => ok, () => false), 60_000).catch((error: unknown) => { throw new Error(`${String(error)}\n${started.all()}`) })
   const keys = Object.fromEntries(readFileSync(`${settings['TURNPIKE_DATA_DIR']}/first-keys`, 'utf8').trim().split('\n').map(line => line.split('=') as [string, string]))
   const { PATH = '', HOME = '' } = process.env
   const data = settings['TURNPIKE_DATA_DIR'] ?? ''
@@ -72,12 +72,18 @@ async function turnpikeOnPath (settings: Record<string, string>): Promise<string
     const chunks: Buffer[] = []
     request.on('data', (chunk: Buffer) => chunks.push(chunk)).on('end', () => {
       const words = Buffer.concat(chunks).toString().split('\0').slice(0, -1)
-      runHere({ TURNPIKE_DATA_DIR: settings['TURNPIKE_DATA_DIR'] ?? '' }, ...words).then(({ code, out, err }) => response.writeHead(code === 0 ? 200 : 500).end(code === 0 ? out : err), (error: unknown) => response.writeHead(500).end(String(error)))
+      // The exit code goes along as a status.
+      runHere({ TURNPIKE_DATA_DIR: settings['TURNPIKE_DATA_DIR'] ?? '' }, ...words).then(({ code, out, err }) => response.writeHead(code === 0 ? 200 : 400 + code).end(code === 0 ? out : out + err), (error: unknown) => response.writeHead(500).end(String(error)))
     })
   })
   await new Promise<void>(resolve => server.listen(`${directory}/door`, resolve))
   whenDone(() => server.close())
-  writeFileSync(`${directory}/turnpike`, `#!/bin/sh\nfor word; do printf '%s\\0' "$word"; done | curl -sS --fail-with-body --unix-socket ${directory}/door --data-binary @- http://turnpike/\n`)
+  writeFileSync(`${directory}/turnpike`, `#!/bin/sh
+said=$(mktemp ${directory}/said.XXXXXX)
+status=$(for word; do printf '%s\\0' "$word"; done | curl -sS -o "$said" -w '%{http_code}' --unix-socket ${directory}/door --data-binary @- http://turnpike/)
+cat "$said"
+[ "$status" = 200 ] || exit $((status - 400))
+`)
   chmodSync(`${directory}/turnpike`, 0o755)
   return directory
 }
