@@ -15,6 +15,8 @@ const TOOLS = [
   ['ip', 'iproute2', 'network namespaces'],
   ['nft', 'nftables', 'NATs between the namespaces'],
   ['curl', 'curl', 'clients that are programs'],
+  ['python3', 'python3', 'programs in the docs'],
+  ['php', 'php-cli', 'the same'],
   ['zsh', 'zsh', 'completion in the shell that it is for'],
   ['openssl', 'openssl', 'certificates of the tests'],
   ['pebble', 'pebble', 'a certificate authority that speaks ACME'],
