@@ -77,7 +77,7 @@ export const ERRORS = {
   'config-invalid': { status: 500, exit: 78, retry: 'never', title: 'The configuration is not valid', cure: 'Correct the variables named above.' },
   'node-too-old': { status: 500, exit: 69, retry: 'never', title: 'This version of Node.js is too old', cure: 'Use npm start, which brings its own, or Node.js 24 or newer.' },
   'file-unusable': { status: 503, exit: 73, retry: 'never', title: 'The file cannot be used', cure: 'Name a file that is not there yet, in a directory that can be written; for restore, one that turnpike backup has written.' },
-  'server-unreachable': { status: 503, exit: 69, retry: 'backoff', title: 'No Turnpike answers', cure: 'Start it (turnpike up), set TURNPIKE_DATA_DIR to its data directory, or name it: --url and TURNPIKE_ADMIN_KEY.' },
+  'server-unreachable': { status: 503, exit: 69, retry: 'backoff', title: 'No Turnpike answers', cure: 'Start it (turnpike serve), set TURNPIKE_DATA_DIR to its data directory, or name it: --url and TURNPIKE_ADMIN_KEY.' },
   'address-in-use': { status: 500, exit: 69, retry: 'never', title: 'The port is taken', cure: 'Stop the program that holds it, or set the variable named in detail.' },
   'data-dir-unwritable': { status: 503, exit: 73, retry: 'backoff', title: 'The data directory cannot be written', cure: 'Make it writable, free some space, or set TURNPIKE_DATA_DIR.' },
   'data-dir-locked': { status: 503, exit: 73, retry: 'backoff', title: 'Another Turnpike uses this data directory', cure: 'Stop the other one, or set TURNPIKE_DATA_DIR.' },
