@@ -1,6 +1,7 @@
 /** The commands that do their work here: start the appliance, show its settings, back it up and put it back. */
 import { ERRORS } from '../protocol/errors.ts'
 import { UsageError, type Command, type Input, type World } from './command.ts'
+import { DEPLOYMENT_COMMANDS } from './deployment/commands.ts'
 import { completionFor, helpText } from './help.ts'
 import { renderConfig } from './render-config.ts'
 import { RELAY_OPERATIONS } from './relay-operation.ts'
@@ -9,6 +10,7 @@ import { loadOrComplain } from './settings.ts'
 export type LocalCommand = Command & { run (input: Input, world: World): Promise<number> }
 
 export const LOCAL_COMMANDS: Readonly<Record<string, LocalCommand>> = {
+  ...DEPLOYMENT_COMMANDS,
   serve: {
     summary: 'Serve, in front, until Ctrl-C: what npm start and the services run.',
     args: [],
