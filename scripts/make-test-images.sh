@@ -7,6 +7,7 @@
 #   scripts/make-test-images.sh node        node:24-bookworm-slim (Node.js as npm brings it)
 #   scripts/make-test-images.sh prometheus  the image that compose/compose.yaml names (Debian's Prometheus)
 #   scripts/make-test-images.sh haproxy     the one that it names for the edge (Debian's HAProxy)
+#   scripts/make-test-images.sh systemd     turnpike-test/systemd:bookworm (a machine with systemd, Node.js and npm)
 #   scripts/make-test-images.sh root        what they are made of, beforehand; needs no engine
 #
 # An image that is there already, stand-in or real, is left as it is.
@@ -101,13 +102,11 @@ make_haproxy() {
   rm -rf "$root"
 }
 
-make_node() {
-  has_image "$NODE_IMAGE" && return
-  make_root
-  local root=$CACHE/node-root
-  rm -rf "$root"
-  cp -a "$CACHE/root" "$root"
+# Node.js as npm brings it, and npm.
+bring_node() {
+  local root=$1
   cp "node_modules/node-linux-$(node -p process.arch)/bin/node" "$root/usr/local/bin/node"
+  rm -rf "$root/usr/local/lib/npm"
   cp -aL "$(npm root -g)/npm" "$root/usr/local/lib/npm"
   ln -sf ../lib/npm/bin/npm-cli.js "$root/usr/local/bin/npm"
   # What this machine needs to reach its npm registry belongs into the stand-in and nowhere else.
@@ -116,8 +115,34 @@ make_node() {
   registry=$(npm config get registry)
   mkdir -p "$root/usr/local/etc"
   printf 'registry=%s\ncafile=/etc/ssl/certs/ca-certificates.crt\n' "$registry" >"$root/root/.npmrc"
+}
+
+make_node() {
+  has_image "$NODE_IMAGE" && return
+  make_root
+  local root=$CACHE/node-root
+  rm -rf "$root"
+  cp -a "$CACHE/root" "$root"
+  bring_node "$root"
   import "$NODE_IMAGE" "$root" --change 'ENV NODE_EXTRA_CA_CERTS=/etc/ssl/certs/ca-certificates.crt' --change 'CMD ["node"]'
   rm -rf "$root"
+}
+
+# A Debian of its own: its systemd (252) runs on machines with either version of cgroups.
+make_systemd() {
+  has_image turnpike-test/systemd:bookworm && return
+  local root=$CACHE/systemd-root
+  exec 8>"$CACHE/lock-systemd"
+  flock 8
+  if [ ! -e "$root/.complete" ]; then
+    rm -rf "$root"
+    mkdir -p "$root"
+    debootstrap --variant=minbase --include=systemd,systemd-sysv,dbus,ca-certificates bookworm "$root" "$(mirror)" >"$CACHE/debootstrap-systemd.log" 2>&1 ||
+      { tail -n 20 "$CACHE/debootstrap-systemd.log" >&2; echo 'debootstrap failed' >&2; exit 1; }
+    touch "$root/.complete"
+  fi
+  bring_node "$root"
+  import turnpike-test/systemd:bookworm "$root" --change 'CMD ["/sbin/init"]'
 }
 
 mkdir -p "$CACHE"
@@ -129,6 +154,7 @@ for what in "${@:-coturn}"; do
     node) make_node ;;
     prometheus) make_prometheus ;;
     haproxy) make_haproxy ;;
+    systemd) make_systemd ;;
     *) echo "unknown image: $what" >&2; exit 64 ;;
   esac
 done

@@ -12,6 +12,7 @@ const TOOLS = [
   ['docker', 'docker-cli', 'the compose file'],
   ['debootstrap', 'debootstrap', 'stand-in base images where no registry is reachable'],
   ['promtool', 'prometheus', 'metrics, dashboards and alerts'],
+  ['systemd-analyze', 'systemd', 'the unit of the service'],
   ['ip', 'iproute2', 'network namespaces'],
   ['nft', 'nftables', 'NATs between the namespaces'],
   ['curl', 'curl', 'clients that are programs'],

@@ -10,7 +10,7 @@ import { TurnpikeError, errorEntry, ERRORS, type ErrorCode } from '../protocol/e
 export type ApiRequest = { method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE', path: string, query?: Record<string, string | undefined>, body?: unknown, accept?: string }
 export type ApiAnswer = { status: number, type: string, body: Buffer }
 export type ApiClient = { send (request: ApiRequest): Promise<ApiAnswer>, close (): Promise<void> }
-/** What `up` leaves in the data directory for the command line of the same user: where it listens, and a key that ends with it. */
+/** What `serve` leaves in the data directory for the command line of the same user: where it listens, and a key that ends with it. */
 export type ControlFile = { url: string, key: string }
 
 export const controlFileOf = (dataDir: string): string => `${dataDir}/control.json`

@@ -43,7 +43,7 @@ export async function runCommand (args: readonly string[]): Promise<number> {
     return await run(name, readInput(commands[name] as Command, rest), { env: process.env, version: readVersion(), commands })
   } catch (error) {
     if (error instanceof UsageError || (error as NodeJS.ErrnoException).code?.startsWith('ERR_PARSE_ARGS') === true) return complain(name, (error as Error).message)
-    if (!isTurnpikeError(error) || name === 'up') throw error
+    if (!isTurnpikeError(error) || name === 'serve') throw error
     process.stderr.write(describeFailure(error))
     return exitCodeOfProblem(error.code)
   }

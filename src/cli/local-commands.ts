@@ -1,6 +1,7 @@
 /** The commands that do their work here: start the appliance, show its settings, back it up and put it back. */
 import { ERRORS } from '../protocol/errors.ts'
 import { UsageError, type Command, type Input, type World } from './command.ts'
+import { DEPLOYMENT_COMMANDS } from './deployment/commands.ts'
 import { completionFor, helpText } from './help.ts'
 import { renderConfig } from './render-config.ts'
 import { RELAY_OPERATIONS } from './relay-operation.ts'
@@ -9,15 +10,16 @@ import { loadOrComplain } from './settings.ts'
 export type LocalCommand = Command & { run (input: Input, world: World): Promise<number> }
 
 export const LOCAL_COMMANDS: Readonly<Record<string, LocalCommand>> = {
-  up: {
-    summary: 'Start the appliance and stay in front until Ctrl-C.',
+  ...DEPLOYMENT_COMMANDS,
+  serve: {
+    summary: 'Serve, in front, until Ctrl-C: what npm start and the services run.',
     args: [],
     options: { 'install-relay': { value: null, text: 'install coturn with apt where it is missing and this is root on Debian or Ubuntu' } },
     run: async ({ switches }, { env, version }) => {
       const loaded = loadOrComplain(env)
       if (loaded === null) return ERRORS['config-invalid'].exit
-      const { up } = await import('./up.ts')
-      return await up(loaded, { env, version, installRelay: switches.has('install-relay') })
+      const { serve } = await import('./serve.ts')
+      return await serve(loaded, { env, version, installRelay: switches.has('install-relay') })
     },
   },
   config: {

@@ -17,7 +17,7 @@ async function serverEnv (): Promise<Record<string, string>> {
 
 test('against the server of the data directory: projects, keys, credentials, tokens, allocations, usage, secrets, audit', async () => {
   const env = await serverEnv()
-  await run('node_modules/.bin/node', ['--disable-warning=ExperimentalWarning', 'src/main.ts', 'up'], env).until('relayed media')
+  await run('node_modules/.bin/node', ['--disable-warning=ExperimentalWarning', 'src/main.ts', 'serve'], env).until('relayed media')
   expect(statSync(`${env['TURNPIKE_DATA_DIR']}/control.json`).mode & 0o777).toBe(0o600)
   const at = (...args: string[]): Promise<Said> => turnpike(env, ...args)
   const ok = async (...args: string[]): Promise<string> => {
@@ -147,7 +147,7 @@ zpty -d shell`
 
 test('relays are listed, shown, drained, brought back and upgraded; allocations are seen, topped and cut; usage comes as CSV', async () => {
   const env = await serverEnv()
-  await run('node_modules/.bin/node', ['--disable-warning=ExperimentalWarning', 'src/main.ts', 'up'], env).until('relayed media')
+  await run('node_modules/.bin/node', ['--disable-warning=ExperimentalWarning', 'src/main.ts', 'serve'], env).until('relayed media')
   const at = (...args: string[]): Promise<Said> => turnpike(env, ...args)
   const ok = async (...args: string[]): Promise<string> => {
     const said = await at(...args)

@@ -70,7 +70,7 @@ test('a relay that cannot start is told with its reason and cure, and not knocke
 test('on the command line: what the server found, what is seen from here, and an exit code', async () => {
   const [httpPort] = await freePorts(1)
   const env = { ...await loopbackSettings(), ...QUIET, TURNPIKE_HTTP_PORT: String(httpPort) }
-  await run('node_modules/.bin/node', ['--disable-warning=ExperimentalWarning', 'src/main.ts', 'up'], env).until('relayed media')
+  await run('node_modules/.bin/node', ['--disable-warning=ExperimentalWarning', 'src/main.ts', 'serve'], env).until('relayed media')
   const said = await turnpike(env, 'doctor')
   expect(said.out).toMatch(/\nOK\n[^]*from here, turn:127\.0\.0\.1:\d+\?transport=udp \(forbidden-peers\): Permissions toward 169\.254\.169\.254/)
   expect(said.out).toMatch(/\d+ failed, \d+ warning, \d+ unknown, \d+ ok\n$/)

@@ -96,7 +96,7 @@ class ControlPlane {
   }
 
   async start (): Promise<void> {
-    this.#server = run('node_modules/.bin/node', ['--disable-warning=ExperimentalWarning', 'src/main.ts', 'up'], this.settings)
+    this.#server = run('node_modules/.bin/node', ['--disable-warning=ExperimentalWarning', 'src/main.ts', 'serve'], this.settings)
     await until('it is ready', () => this.ask('GET', '/readyz').then(() => true, () => false), 20_000)
   }
 

@@ -184,7 +184,7 @@ async function flood (port: number, packetsPerSecond: number, seconds: number, k
 test('clients that fill coturn\'s log with errors by the thousand leave a few lines in ours, are counted, and keep us from nothing', async () => {
   const [httpPort = 0, metricsPort = 0] = await freePorts(2)
   const settings: Record<string, string> = { ...await loopbackSettings(), TURNPIKE_HTTP_PORT: String(httpPort), TURNPIKE_METRICS_PORT: String(metricsPort), TURNPIKE_LOG_LEVEL: 'info', TURNPIKE_API_KEY: 'api-key-of-24-characters-or-more', TURNPIKE_RELAY_USER_QUOTA: '100' }
-  const server = run('node_modules/.bin/node', ['--disable-warning=ExperimentalWarning', 'src/main.ts', 'up'], settings)
+  const server = run('node_modules/.bin/node', ['--disable-warning=ExperimentalWarning', 'src/main.ts', 'serve'], settings)
   const ask = async (path: string, options: RequestInit = {}): Promise<Response> => await fetch(`http://127.0.0.1:${httpPort}${path}`, { ...options, headers: { authorization: `Bearer ${settings['TURNPIKE_API_KEY']}` } })
   await until('it is ready', () => ask('/readyz').then(({ ok }) => ok, () => false), 20_000)
   const { username, credential } = await (await ask('/v1/turn/credentials', { method: 'POST' })).json() as { username: string, credential: string }

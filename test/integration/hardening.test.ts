@@ -222,7 +222,7 @@ test.each(DRIVERS)('coturn %s: 10,000 packets a second of strangers take less th
 test.each(DRIVERS)('coturn %s: 2000 guessed passwords a second leave no more than 30 lines in our log, and the control plane answers meanwhile', async (_version, driver) => {
   const [httpPort = 0] = await freePorts(1)
   const settings: Settings = { ...await settingsFor(OWN_IPV4, driver), TURNPIKE_DATA_DIR: scratchDirectory(), TURNPIKE_HTTP_PORT: String(httpPort), TURNPIKE_METRICS_PORT: '0', TURNPIKE_LOG_LEVEL: 'info' }
-  const server = run('node_modules/.bin/node', ['--disable-warning=ExperimentalWarning', 'src/main.ts', 'up'], { TURNPIKE_RELAY_DRIVER: 'process', ...settings })
+  const server = run('node_modules/.bin/node', ['--disable-warning=ExperimentalWarning', 'src/main.ts', 'serve'], { TURNPIKE_RELAY_DRIVER: 'process', ...settings })
   const answers = async (path: string): Promise<boolean> => await fetch(`http://127.0.0.1:${httpPort}${path}`).then(({ status }) => status === 200, () => false)
   await until('it is ready', () => answers('/readyz'), 20_000)
   const linesBefore = server.all().split('\n').length

@@ -90,7 +90,7 @@ test('in a container too it goes on where it is to be kept, and the process ends
   const [metricsPort = 0] = await freePorts(1)
   const env: Record<string, string> = { ...await loopbackSettings(), TURNPIKE_METRICS_PORT: String(metricsPort), TURNPIKE_RELAY_DRIVER: 'docker', TURNPIKE_RELAY_IMAGE: COTURN_IMAGE, TURNPIKE_RELAY_ON_STOP: 'keep' }
   const start = async () => {
-    const program = run('node_modules/.bin/node', ['--disable-warning=ExperimentalWarning', 'src/main.ts', 'up'], env)
+    const program = run('node_modules/.bin/node', ['--disable-warning=ExperimentalWarning', 'src/main.ts', 'serve'], env)
     await program.until('the relay is proved')
     return program
   }

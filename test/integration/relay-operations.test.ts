@@ -93,7 +93,7 @@ const ADMIN = 'an-admin-key-of-the-test-alone'
 
 /** The program itself, so that it can be killed. */
 async function startProgram (env: Record<string, string>): Promise<Next> {
-  const program = run('node_modules/.bin/node', ['bin/turnpike.mjs', 'up'], env)
+  const program = run('node_modules/.bin/node', ['bin/turnpike.mjs', 'serve'], env)
   await program.until(/open in the firewall/)
   const [, url = ''] = /API +(http:\/\/\S+)\/v1\/docs/.exec(program.out()) ?? []
   return {

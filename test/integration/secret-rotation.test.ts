@@ -107,7 +107,7 @@ test('killed at any moment of a rotation, 12 times: the next start is well, the 
   const url = `http://127.0.0.1:${await import('../kit/files.ts').then(async ({ freePorts }) => (await freePorts(1))[0])}`
   const headers = { authorization: `Bearer ${settings['TURNPIKE_ADMIN_KEY']}`, 'content-type': 'application/json' }
   const up = async (): Promise<ReturnType<typeof spawn>> => {
-    const child = spawn('node_modules/.bin/node', ['--disable-warning=ExperimentalWarning', 'src/main.ts', 'up'], { env: { PATH: process.env['PATH'], ...settings, TURNPIKE_HTTP_PORT: new URL(url).port }, stdio: 'ignore' })
+    const child = spawn('node_modules/.bin/node', ['--disable-warning=ExperimentalWarning', 'src/main.ts', 'serve'], { env: { PATH: process.env['PATH'], ...settings, TURNPIKE_HTTP_PORT: new URL(url).port }, stdio: 'ignore' })
     onTestFinished(() => { child.kill('SIGTERM') })
     await until('it is ready', async () => await fetch(`${url}/readyz`).then(({ status }) => status === 200, () => false), 20_000)
     return child

@@ -47,7 +47,7 @@ test('npm start says what a person needs, the curl line works as it is pasted, a
 
 test('at a terminal the first keys are shown, once, and not kept in a file', async () => {
   const env = await settings()
-  const started = run('script', ['-qefc', 'node bin/turnpike.mjs up', '/dev/null'], env)
+  const started = run('script', ['-qefc', 'node bin/turnpike.mjs serve', '/dev/null'], env)
   await started.until('relayed media')
   expect(started.out().match(/tpk_[\w-]+/g)?.length).toBe(2)
   expect(started.out()).toMatch(/admin key +\S*tpa_/)
@@ -58,7 +58,7 @@ test('at a terminal the first keys are shown, once, and not kept in a file', asy
 
 test('the first keys are in a file for its owner alone, until they are deleted', async () => {
   const env = await settings()
-  const started = turnpike(['up'], env)
+  const started = turnpike(['serve'], env)
   await started.until('relayed media')
   const file = `${env['TURNPIKE_DATA_DIR']}/first-keys`
   expect(statSync(file).mode & 0o777).toBe(0o600)
@@ -143,7 +143,7 @@ test('no secret is in anything that a full run writes or shows', async () => {
 })
 
 test('a configuration with several faults is listed whole, and ends with 78', async () => {
-  const started = turnpike(['up'], { ...await settings(), TURNPIKE_HTTP_PORT: 'x', TURNPIKE_RELAY_PEERS: 'everybody', TURNPIKE_API_KEY: 'short' })
+  const started = turnpike(['serve'], { ...await settings(), TURNPIKE_HTTP_PORT: 'x', TURNPIKE_RELAY_PEERS: 'everybody', TURNPIKE_API_KEY: 'short' })
   expect((await started.exit).code).toBe(78)
   expect(started.err()).toContain('the configuration has 3 problems')
   for (const name of ['TURNPIKE_HTTP_PORT', 'TURNPIKE_RELAY_PEERS', 'TURNPIKE_API_KEY']) expect(started.err()).toContain(name)
@@ -163,15 +163,15 @@ test('a taken HTTP port, another Turnpike on the same data: each ends with its c
   const holder = createServer()
   await new Promise<void>(resolve => holder.listen(Number(env['TURNPIKE_HTTP_PORT']), '127.0.0.1', resolve))
   whenDone(() => { holder.close() })
-  const refused = turnpike(['up'], env)
+  const refused = turnpike(['serve'], env)
   expect((await refused.exit).code).toBe(69)
   expect(refused.err()).toContain('set by TURNPIKE_HTTP_PORT')
   expect(refused.err()).toContain('[address-in-use]')
   const other = await settings()
-  const first = turnpike(['up'], other)
+  const first = turnpike(['serve'], other)
   await first.until('relayed media')
   const coturns = coturnPids(other)
-  const second = turnpike(['up'], { ...other, TURNPIKE_HTTP_PORT: '0', TURNPIKE_METRICS_PORT: '0' })
+  const second = turnpike(['serve'], { ...other, TURNPIKE_HTTP_PORT: '0', TURNPIKE_METRICS_PORT: '0' })
   expect((await second.exit).code).toBe(73)
   expect(second.err()).toContain('[data-dir-locked]')
   // Who holds it, so that it can be looked for; and it has noticed nothing.
@@ -185,7 +185,7 @@ test('a port of the relay that is taken is told at once, and the control plane l
   const holder = createServer()
   await new Promise<void>(resolve => holder.listen(Number(env['TURNPIKE_RELAY_PORT']), '127.0.0.1', resolve))
   whenDone(() => { holder.close() })
-  const started = turnpike(['up'], env)
+  const started = turnpike(['serve'], env)
   await started.until('relayed media')
   expect(started.out()).toContain('Turnpike is up, its relay is not')
   expect(started.out()).toContain(`tcp port ${env['TURNPIKE_RELAY_PORT']} on 127.0.0.1 is taken`)
@@ -203,7 +203,7 @@ function mountScratch (options: string): string {
 }
 
 test('a data directory that is read-only, or full, ends the start with what is wrong', async () => {
-  const readOnly = turnpike(['up'], await settings({ TURNPIKE_DATA_DIR: mountScratch('size=1m,ro') }))
+  const readOnly = turnpike(['serve'], await settings({ TURNPIKE_DATA_DIR: mountScratch('size=1m,ro') }))
   expect((await readOnly.exit).code).toBe(73)
   expect(readOnly.err()).toMatch(/cannot be written.*EROFS/)
   const directory = mountScratch('size=64k')
@@ -212,7 +212,7 @@ test('a data directory that is read-only, or full, ends the start with what is w
   } catch {
     // Full is what it is to be.
   }
-  const full = turnpike(['up'], await settings({ TURNPIKE_DATA_DIR: directory }))
+  const full = turnpike(['serve'], await settings({ TURNPIKE_DATA_DIR: directory }))
   expect((await full.exit).code).toBe(73)
   expect(full.err()).toContain('[data-dir-unwritable]')
 })
@@ -220,7 +220,7 @@ test('a data directory that is read-only, or full, ends the start with what is w
 test('a disk that fills up while running: credentials go on, readyz tells', async () => {
   const directory = mountScratch('size=2m')
   const env = await settings({ TURNPIKE_DATA_DIR: directory, TURNPIKE_API_KEY: 'a-key-of-more-than-24-characters' })
-  const started = turnpike(['up'], env)
+  const started = turnpike(['serve'], env)
   await started.until('relayed media')
   try {
     writeFileSync(`${directory}/filler`, Buffer.alloc(4_000_000))
@@ -243,7 +243,7 @@ test('a database that is damaged, or of a newer version, is told and left as it 
   mkdirSync(env['TURNPIKE_DATA_DIR'] ?? '', { recursive: true })
   const file = `${env['TURNPIKE_DATA_DIR']}/turnpike.db`
   writeFileSync(file, 'this is no database '.repeat(100))
-  const started = turnpike(['up'], env)
+  const started = turnpike(['serve'], env)
   expect((await started.exit).code).toBe(74)
   expect(started.err()).toContain('[store-damaged]')
   expect(readFileSync(file, 'utf8')).toContain('this is no database')

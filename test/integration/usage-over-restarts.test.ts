@@ -35,7 +35,7 @@ async function usageOf (user: string, url: string): Promise<(Sums & { allocation
 }
 
 async function startProgram (env: Record<string, string>): Promise<{ program: Run, url: string }> {
-  const program = run('node_modules/.bin/node', ['bin/turnpike.mjs', 'up'], env)
+  const program = run('node_modules/.bin/node', ['bin/turnpike.mjs', 'serve'], env)
   await program.until('the relay is proved')
   const [, url = ''] = /API +(http:\/\/\S+)\/v1\/docs/.exec(program.out()) ?? []
   return { program, url }

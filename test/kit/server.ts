@@ -86,7 +86,7 @@ export class Server {
   }
 
   #launch (): Run {
-    return run('node_modules/.bin/node', ['--disable-warning=ExperimentalWarning', 'src/main.ts', 'up'], this.#env)
+    return run('node_modules/.bin/node', ['--disable-warning=ExperimentalWarning', 'src/main.ts', 'serve'], this.#env)
   }
 
   async #untilReady (): Promise<void> {

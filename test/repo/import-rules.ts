@@ -48,7 +48,7 @@ export const OWNERS: Readonly<Record<string, readonly string[]>> = {
   'tar-stream': ['relay/drivers/docker', 'guard/archive.ts'],
   yaml: ['config/load.ts'],
   typebox: ['config/', 'protocol/', 'http/'],
-  'node:child_process': ['relay/drivers/process', 'relay/install-coturn.ts', 'acme/order.ts', 'acme/dns-hook.ts'],
+  'node:child_process': ['relay/drivers/process', 'relay/install-coturn.ts', 'acme/order.ts', 'acme/dns-hook.ts', 'cli/deployment/programs.ts'],
   // relay/records.ts: coturn reads its secrets from a database of its own.
   'node:sqlite': ['store/', 'relay/records.ts'],
 }

@@ -264,7 +264,7 @@ test('clients without a token take the place of each other, as with the servers 
 
 test('a token in the path is neither logged nor answered, whatever is wrong with the address', async () => {
   const keys = { TURNPIKE_API_KEY: 'api-key-of-24-characters-or-more', TURNPIKE_ADMIN_KEY: 'admin-key-of-24-characters-or-more' }
-  const started = run('node_modules/.bin/node', ['--disable-warning=ExperimentalWarning', 'src/main.ts', 'up'], { ...await loopbackSettings(), ...keys, TURNPIKE_LOG_LEVEL: 'debug' })
+  const started = run('node_modules/.bin/node', ['--disable-warning=ExperimentalWarning', 'src/main.ts', 'serve'], { ...await loopbackSettings(), ...keys, TURNPIKE_LOG_LEVEL: 'debug' })
   await started.until('the relay is proved', 60_000)
   const url = /Server listening at (http:[^"]+)/.exec(started.all())?.[1] ?? ''
   const asking = (key: string, method: string, body: object): RequestInit => ({ method, headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' }, body: JSON.stringify(body) })

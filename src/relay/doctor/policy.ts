@@ -7,7 +7,7 @@ import type { DoctorSubject } from './subject.ts'
 
 export function examineState ({ id, state, code, reason }: DoctorSubject): Finding[] {
   const about = `relay ${id}`
-  if (state === 'stopped') return [finding('relay-state', about, 'unknown', 'It is not running here, so nothing can be tried with it.', 'Start it (turnpike up), and ask again.')]
+  if (state === 'stopped') return [finding('relay-state', about, 'unknown', 'It is not running here, so nothing can be tried with it.', 'Start it (turnpike serve), and ask again.')]
   if (state === 'starting') return [finding('relay-state', about, 'unknown', 'It is starting, and not proved yet.', 'Ask again in ten seconds.')]
   if (code === null && isReady(state)) return [finding('relay-state', about, 'ok', 'It is proved.')]
   const cure = code === null ? 'Look into the log of Turnpike and of coturn.' : errorEntry(code).cure

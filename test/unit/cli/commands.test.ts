@@ -24,17 +24,17 @@ async function command (args: string[], env: Record<string, string> = {}): Promi
 test.each([[[]], [['help']], [['--help']]])('%j explains the commands', async args => {
   const { code, out } = await command(args)
   expect(code).toBe(0)
-  for (const name of ['up', 'config', 'version', 'keys create', 'credentials revoke', 'backup', 'docs/configuration.md']) expect(out).toContain(name)
+  for (const name of ['serve', 'config', 'version', 'keys create', 'credentials revoke', 'backup', 'docs/configuration.md']) expect(out).toContain(name)
 })
 
 test('a command explains itself, and a group all of its own', async () => {
-  expect(await command(['up', '--help'])).toMatchObject({ code: 0, out: expect.stringContaining('--install-relay') })
+  expect(await command(['serve', '--help'])).toMatchObject({ code: 0, out: expect.stringContaining('--install-relay') })
   const keys = await command(['keys', 'create', '-h'])
   expect(keys.out).toContain('--scopes <list>')
   expect(keys.out).not.toContain('keys revoke')
   expect(await command(['keys'])).toMatchObject({ code: 64, err: expect.stringMatching(/keys what\?[^]*keys create[^]*keys revoke/) })
   expect(await command(['keys', '--help'])).toMatchObject({ code: 0, out: expect.stringContaining('keys revoke') })
-  expect(await command(['help', 'up'])).toMatchObject({ code: 0, out: expect.stringContaining('--install-relay') })
+  expect(await command(['help', 'serve'])).toMatchObject({ code: 0, out: expect.stringContaining('--install-relay') })
   expect(await command(['keys', 'lst'])).toMatchObject({ code: 64, err: expect.stringContaining('there is no command "keys lst"') })
   expect(await command(['keys', 'revoke'])).toMatchObject({ code: 64, err: expect.stringContaining('it needs <key>') })
   expect(await command(['keys', 'list', 'too-much'])).toMatchObject({ code: 64, err: expect.stringContaining('"too-much"') })
@@ -62,7 +62,7 @@ test('config as JSON, secrets masked, with where each value is from', async () =
   expect(out).not.toContain('a-secret')
 })
 
-test.each(['up', 'config'])('%s with a wrong setting says which and ends with 78', async name => {
+test.each(['serve', 'config'])('%s with a wrong setting says which and ends with 78', async name => {
   expect(await command([name], { TURNPIKE_HTTP_PORT: 'x' })).toMatchObject({ code: ERRORS['config-invalid'].exit, err: expect.stringContaining('TURNPIKE_HTTP_PORT is "x"; expected an integer from 0 to 65535') })
 })
 

@@ -5,7 +5,7 @@ import { subjectOf } from './subjects.ts'
 
 test.each<[Partial<DoctorSubject>, string, RegExp]>([
   [{}, 'ok', /proved/],
-  [{ state: 'stopped' }, 'unknown', /not running.*turnpike up/],
+  [{ state: 'stopped' }, 'unknown', /not running.*turnpike serve/],
   [{ state: 'starting' }, 'unknown', /starting/],
   [{ state: 'degraded', code: 'relay-full', reason: 'no room' }, 'warning', /degraded: no room.*open more ports/],
   [{ state: 'failed', code: 'relay-port-busy', reason: 'udp port 3478 is taken by nginx (pid 812)' }, 'failed', /nginx.*Stop the program/],

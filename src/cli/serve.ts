@@ -1,4 +1,4 @@
-/** `turnpike up`: builds the app out of the process's world, starts it, says what a person needs, and ends it at a signal. */
+/** `turnpike serve`: builds the app out of the process's world, starts it, says what a person needs, and ends it at a signal. */
 import { rmSync, writeFileSync } from 'node:fs'
 import { createApp, type App } from '../app.ts'
 import type { Loaded } from '../config/load.ts'
@@ -13,10 +13,10 @@ const STOP_DEADLINE_MS = 2500
 
 const LEFT_MS = 200
 
-export type UpOptions = { env: Readonly<Record<string, string | undefined>>, version: string, installRelay: boolean }
+export type ServeOptions = { env: Readonly<Record<string, string | undefined>>, version: string, installRelay: boolean }
 
 /** Runs until SIGINT or SIGTERM; resolves to the exit code. */
-export async function up ({ config }: Loaded, { env, version, installRelay }: UpOptions): Promise<number> {
+export async function serve ({ config }: Loaded, { env, version, installRelay }: ServeOptions): Promise<number> {
   const log = createLogger(config.log.level, process.stderr.isTTY === true)
   // A reader that went away (`npm start | head`) is no reason to end.
   process.stdout.on('error', () => {})

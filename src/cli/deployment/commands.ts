@@ -1,0 +1,127 @@
+/** The operator's commands: Turnpike as something that this machine keeps running. */
+import { createInterface } from 'node:readline/promises'
+import { fileURLToPath } from 'node:url'
+import { TurnpikeError } from '../../protocol/errors.ts'
+import { UsageError, type Command, type Input, type World } from '../command.ts'
+import { renderFindings } from '../doctor.ts'
+import { ComposeProject } from './compose-project.ts'
+import { composeDeployment } from './compose.ts'
+import type { Deployment } from './deployment.ts'
+import { createPrograms } from './programs.ts'
+import { findings, inWords, whyNotReady } from './readiness.ts'
+import { systemdDeployment } from './systemd.ts'
+import { upgrade } from './upgrade.ts'
+import { chooseDeployment, findDeployment, type Known } from './which.ts'
+
+type LocalCommand = Command & { run (input: Input, world: World): Promise<number> }
+
+const ROOT = fileURLToPath(new URL('../../../', import.meta.url))
+const READY_WITHIN_MS = 90_000
+
+export const DEPLOYMENT_COMMANDS: Readonly<Record<string, LocalCommand>> = {
+  up: {
+    summary: 'Start Turnpike on this machine and keep it running: with Docker Compose, or by systemd.',
+    args: [],
+    options: { domain: { value: 'name', text: 'that people reach this machine by; asked for at a terminal where it is not known' }, profile: { value: 'minimal|full', text: 'full: with Prometheus and Grafana; for Docker Compose' } },
+    run: up,
+  },
+  status: { summary: 'What runs here, and how it is; 1 where it is not ready.', args: [], options: { json: { value: null, text: 'as JSON' } }, run: status },
+  logs: {
+    summary: 'The last of the logs.',
+    args: ['service?'],
+    options: { follow: { value: null, text: 'and what comes, until Ctrl-C' } },
+    run: async ({ args: [service = null], switches }, world) => await (await here(world)).logs({ follow: switches.has('follow'), service }),
+  },
+  upgrade: {
+    summary: 'Put this version in the place of the one that runs: no call dropped, and undone where it is not well.',
+    args: [],
+    options: {},
+    run: async (_input, world) => {
+      const deployment = await here(world)
+      await upgrade(deployment, say)
+      print(`upgraded: ${(await deployment.parts()).version}\n`)
+      return 0
+    },
+  },
+  uninstall: {
+    summary: 'Take everything of it away from this machine, data too.',
+    args: [],
+    options: { 'keep-data': { value: null, text: 'the database, certificates and settings stay' }, yes: { value: null, text: 'do it without asking' } },
+    run: uninstall,
+  },
+}
+
+async function up ({ options }: Input, world: World): Promise<number> {
+  const deployment = await chooseDeployment(known(world))
+  say(`with ${deployment.kind}`)
+  const profile = options['profile'] ?? null
+  if (profile !== null && profile !== 'minimal' && profile !== 'full') throw new UsageError(`--profile ${profile} is neither minimal nor full`)
+  await deployment.start({ profile, domain: options['domain'] ?? world.env['TURNPIKE_DOMAIN'] ?? await askForDomain(deployment) })
+  const notReady = await whyNotReady(deployment, READY_WITHIN_MS)
+  if (notReady !== null) throw new TurnpikeError('deployment-failed', `it was started, and goes on trying; ${notReady}`)
+  print(await deployment.summary())
+  const found = await findings(deployment)
+  const wrong = found.filter(({ result }) => result !== 'ok')
+  print(wrong.length === 0 ? 'The doctor finds everything well.\n' : `What the doctor finds:\n\n${renderFindings(wrong)}`)
+  print(`\nkeys:  ${deployment.commandLine} keys first\nnext:  turnpike status, logs, upgrade, uninstall\n`)
+  return 0
+}
+
+async function status ({ switches }: Input, world: World): Promise<number> {
+  const deployment = await here(world)
+  const [readiness, parts] = [await deployment.readiness(), await deployment.parts()]
+  const isReady = readiness?.ready === true
+  if (switches.has('json')) print(`${JSON.stringify({ kind: deployment.kind, version: parts.version, readiness }, null, 2)}\n`)
+  else print(`${deployment.kind}, ${parts.version}: ${inWords(readiness)}\n\n${parts.text}\n${(await deployment.turnpike(['relays', 'list'])).out}`)
+  return isReady ? 0 : 1
+}
+
+async function uninstall ({ switches }: Input, world: World): Promise<number> {
+  const deployment = await here(world)
+  const keepData = switches.has('keep-data')
+  if (!switches.has('yes') && !await agrees(`This ends all calls and takes Turnpike away${keepData ? '' : ', its keys and data too'}. Go on? (yes) `)) return 1
+  const left = await deployment.uninstall({ keepData })
+  if (left.length > 0) throw new TurnpikeError('deployment-failed', `this is left: ${left.join(', ')}`)
+  print(keepData ? 'Turnpike is gone; its data is kept.\n' : 'Turnpike is gone.\n')
+  return 0
+}
+
+/** Throws deployment-missing. */
+async function here (world: World): Promise<Deployment> {
+  const found = await findDeployment(known(world))
+  if (found === null) throw new TurnpikeError('deployment-missing', `neither Docker Compose's project ${new ComposeProject(ROOT, world.env).name()} nor the unit turnpike.service is here`)
+  return found
+}
+
+function known ({ env, version }: World): Known {
+  const programs = createPrograms(env, ROOT)
+  return { programs, compose: composeDeployment(new ComposeProject(ROOT, env)), systemd: systemdDeployment({ root: ROOT, version, programs }) }
+}
+
+async function askForDomain (deployment: Deployment): Promise<string | null> {
+  if (process.stdin.isTTY !== true || await deployment.isThere()) return null
+  const name = await ask('Name that people reach this machine by, such as turnpike.example.org\n(empty: plain TURN, and HTTP on this machine alone; with a name HTTPS, and TURN over TLS): ')
+  return name === '' ? null : name
+}
+
+async function agrees (question: string): Promise<boolean> {
+  if (process.stdin.isTTY !== true) throw new UsageError('uninstall needs --yes where nobody can be asked')
+  return await ask(question) === 'yes'
+}
+
+async function ask (question: string): Promise<string> {
+  const lines = createInterface({ input: process.stdin, output: process.stderr })
+  try {
+    return (await lines.question(question)).trim()
+  } finally {
+    lines.close()
+  }
+}
+
+function say (line: string): void {
+  process.stderr.write(`turnpike: ${line}\n`)
+}
+
+function print (text: string): void {
+  process.stdout.write(text)
+}

@@ -1,0 +1,53 @@
+/** What a deployment is to the operator's commands: Turnpike on this machine under something that keeps it running. */
+import type { Ended } from './programs.ts'
+
+type Finding = { ready: boolean, reason?: string, cure?: string }
+/** What /readyz answers. */
+export type Readiness = { ready: boolean, relay: Finding, store: Finding, certificate?: Finding }
+
+/** Null: as it is, or as is usual. */
+export type Wishes = { domain: string | null, /** Of Docker Compose. */ profile: string | null }
+
+export type Deployment = {
+  kind: 'Docker Compose' | 'systemd'
+  /** How an operator runs our own command line where the server is. */
+  commandLine: string
+  isThere (): Promise<boolean>
+  /** Writes what it needs, and starts it. Changes nothing that is right already. */
+  start (wishes: Wishes): Promise<void>
+  /** Our own command line, where the server is. */
+  turnpike (args: readonly string[]): Promise<Ended>
+  /** Null where nobody answers. */
+  readiness (): Promise<Readiness | null>
+  /** Why waiting for it is in vain; null where it is not. */
+  hopeless (): Promise<string | null>
+  /** What the server said of itself when it started. */
+  summary (): Promise<string>
+  /** The version that runs, and what it consists of, for people. */
+  parts (): Promise<{ version: string, text: string }>
+  logs (wishes: { follow: boolean, service: string | null }): Promise<number>
+  /** Takes everything away; resolves to what could not be. */
+  uninstall (wishes: { keepData: boolean }): Promise<string[]>
+  upgrading: Upgrading
+}
+
+/** The steps of an upgrade, in their order. */
+export type Upgrading = {
+  /** Brings the new version beside the one that runs. Where it throws, nothing has changed. */
+  prepare (): Promise<void>
+  /** Will calls go on meanwhile? Else why not. */
+  whyCallsEnd (): Promise<string | null>
+  /** Where `backUp` writes to, in words. */
+  backups: string
+  /** Writes the database into a file of this name, where `rollBack` finds it. */
+  backUp (name: string): Promise<void>
+  /** Puts the new version in the place of the old one; coturn stays. */
+  switchOver (): Promise<void>
+  /** Puts the old version back, and the database as it was. */
+  rollBack (backup: string): Promise<void>
+  /** Remembers the new version as the one to go back to. */
+  keep (): Promise<void>
+}
+
+/** What is said to the operator on the way. */
+export type Say = (line: string) => void

@@ -1,0 +1,111 @@
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, expect, test } from 'vitest'
+import { wantedSettings } from '../../../src/cli/deployment/compose.ts'
+import type { Deployment, Readiness } from '../../../src/cli/deployment/deployment.ts'
+import { readEnvFile, setInEnvFile } from '../../../src/cli/deployment/env-file.ts'
+import { createPrograms } from '../../../src/cli/deployment/programs.ts'
+import { inWords, whyNotReady } from '../../../src/cli/deployment/readiness.ts'
+import { upgrade } from '../../../src/cli/deployment/upgrade.ts'
+import { chooseDeployment, findDeployment } from '../../../src/cli/deployment/which.ts'
+
+const directories: string[] = []
+afterEach(() => { for (const directory of directories.splice(0)) rmSync(directory, { recursive: true }) })
+
+function scratchFile (text: string): string {
+  const directory = mkdtempSync(join(tmpdir(), 'turnpike-test-'))
+  directories.push(directory)
+  writeFileSync(join(directory, '.env'), text)
+  return join(directory, '.env')
+}
+
+test('the file of settings keeps what the operator wrote, is for its owner alone, and is not touched where nothing changes', () => {
+  const file = scratchFile('# mine\nTURNPIKE_DOMAIN=old.example\nTURNPIKE_LOG_LEVEL="debug"\n#TURNPIKE_RELAY_PORT=1\n')
+  setInEnvFile(file, { TURNPIKE_DOMAIN: 'new.example', TURNPIKE_RELAY_ON_STOP: 'keep' })
+  expect(readFileSync(file, 'utf8')).toBe('# mine\nTURNPIKE_LOG_LEVEL="debug"\n#TURNPIKE_RELAY_PORT=1\nTURNPIKE_DOMAIN=new.example\nTURNPIKE_RELAY_ON_STOP=keep\n')
+  expect(statSync(file).mode & 0o777).toBe(0o600)
+  expect(readEnvFile(file)).toEqual({ TURNPIKE_DOMAIN: 'new.example', TURNPIKE_LOG_LEVEL: 'debug', TURNPIKE_RELAY_ON_STOP: 'keep' })
+  const inode = statSync(file).ino
+  setInEnvFile(file, { TURNPIKE_DOMAIN: 'new.example' })
+  expect(statSync(file).ino).toBe(inode)
+})
+
+test.each([
+  ['a name is taken', {}, 'a.example', { TURNPIKE_DOMAIN: 'a.example' }],
+  ['the one that is known stays', { TURNPIKE_DOMAIN: 'b.example' }, null, { TURNPIKE_DOMAIN: 'b.example' }],
+  ['without one HTTP stays on this machine', {}, null, { TURNPIKE_DOMAIN: 'localhost', TURNPIKE_HTTP_HOST: '127.0.0.1' }],
+  ['unless the operator wants it elsewhere', { TURNPIKE_HTTP_HOST: '10.0.0.1' }, null, { TURNPIKE_DOMAIN: 'localhost', TURNPIKE_HTTP_HOST: '10.0.0.1' }],
+])('settings: %s', (_what, have, domain, wanted) => {
+  expect(wantedSettings(have, { domain, profile: null })).toEqual({ ...wanted, TURNPIKE_RELAY_ON_STOP: 'keep' })
+  expect(wantedSettings({ ...have, TURNPIKE_RELAY_ON_STOP: 'end' }, { domain, profile: 'full' })).toEqual({ ...wanted, TURNPIKE_RELAY_ON_STOP: 'end', COMPOSE_PROFILES: 'full' })
+})
+
+test('a program that fails, or is not there, is told with its words', async () => {
+  const programs = createPrograms({ PATH: process.env['PATH'] }, '/')
+  expect(await programs.output('sh', ['-c', 'echo "$0"', '$(id); x'])).toBe('$(id); x')
+  await expect(programs.output('sh', ['-c', 'echo because >&2; exit 3'])).rejects.toMatchObject({ code: 'deployment-failed', message: expect.stringMatching(/ended with 3: because/) })
+  expect(await programs.ask('no-such-program', [])).toMatchObject({ code: 127, err: expect.stringContaining('ENOENT') })
+  await expect(programs.show('false', [])).rejects.toMatchObject({ code: 'deployment-failed' })
+  expect(await programs.handOver('sh', ['-c', 'exit 7'])).toBe(7)
+})
+
+const READY: Readiness = { ready: true, relay: { ready: true }, store: { ready: true } }
+const NOT_READY: Readiness = { ready: false, relay: { ready: false, reason: 'the port is taken', cure: 'Free it.' }, store: { ready: true } }
+
+function deployment (more: Partial<Deployment>): Deployment {
+  const none = async (): Promise<never> => { throw new Error('not asked for here') }
+  return { kind: 'systemd', commandLine: 'turnpike', isThere: async () => false, start: none, turnpike: async () => ({ code: 1, out: '', err: '' }), readiness: async () => READY, hopeless: async () => null, summary: none, parts: none, logs: none, uninstall: none, upgrading: { prepare: none, whyCallsEnd: none, backups: '', backUp: none, switchOver: none, rollBack: none, keep: none }, ...more }
+}
+
+test('waiting ends when it is ready, when it is in vain, and when the time is over, with the reason', async () => {
+  const answers = [null, NOT_READY, READY]
+  expect(await whyNotReady(deployment({ readiness: async () => answers.shift() ?? READY }), 20_000)).toBeNull()
+  expect(await whyNotReady(deployment({ readiness: async () => null, hopeless: async () => 'it ends again and again' }), 20_000)).toBe('it ends again and again')
+  expect(await whyNotReady(deployment({ readiness: async () => NOT_READY }), 0)).toBe('not ready within 0 s: relay: the port is taken (Free it.)')
+  expect([inWords(null), inWords(READY)]).toEqual(['nobody answers', 'everything is ready'])
+})
+
+test('the deployment that is here is found; else compose, then systemd; else nothing can be done here', async () => {
+  const [compose, systemd] = [deployment({ kind: 'Docker Compose' }), deployment({})]
+  const engine = { ask: async () => ({ code: 0, out: '27', err: '' }) }
+  const noEngine = { ask: async () => ({ code: 127, out: '', err: 'no docker' }) }
+  const there = (one: Deployment): Deployment => ({ ...one, isThere: async () => true })
+  expect(await findDeployment({ programs: engine, compose, systemd })).toBeNull()
+  expect(await findDeployment({ programs: engine, compose: there(compose), systemd })).toMatchObject({ kind: 'Docker Compose' })
+  expect(await findDeployment({ programs: engine, compose: there(compose), systemd: there(systemd) })).toMatchObject({ kind: 'systemd' })
+  expect(await findDeployment({ programs: noEngine, compose: there(compose), systemd })).toBeNull()
+  expect(await chooseDeployment({ programs: engine, compose, systemd })).toMatchObject({ kind: 'Docker Compose' })
+  const chosen = chooseDeployment({ programs: noEngine, compose, systemd }).catch((error: unknown) => error)
+  // Where these tests run there may be a systemd.
+  expect(await chosen).toMatchObject(await canBeSystemd() ? { kind: 'systemd' } : { code: 'not-deployable', message: expect.stringContaining('no docker') })
+})
+
+async function canBeSystemd (): Promise<boolean> {
+  return await createPrograms({ PATH: process.env['PATH'] }, '/').ask('test', ['-d', '/run/systemd/system']).then(({ code }) => code === 0) && process.getuid?.() === 0
+}
+
+/** What an upgrade does to it, in order; `after` is how the doctor finds the new version. */
+async function upgraded (after: 'well' | 'failed' | 'failed before', switchOver = async (): Promise<void> => {}): Promise<{ done: string[], error: unknown }> {
+  const done: string[] = []
+  const step = (name: string, work = async (): Promise<void> => {}) => async () => {
+    done.push(name)
+    await work()
+  }
+  const failed = { findings: [{ subject: 'relay', check: 'probe', result: 'failed' }] }
+  const one = deployment({
+    turnpike: async () => ({ code: 0, out: JSON.stringify(after === 'failed before' || (after === 'failed' && done.includes('switch')) ? failed : { findings: [] }), err: '' }),
+    upgrading: { prepare: step('prepare'), whyCallsEnd: async () => null, backups: '', backUp: step('back up'), switchOver: step('switch', switchOver), rollBack: step('roll back'), keep: step('keep') },
+  })
+  const error = await upgrade(one, () => {}).then(() => null, (reason: unknown) => reason)
+  return { done, error }
+}
+
+test('an upgrade is kept where it is well, and undone where it does not start or the doctor finds what was well before', async () => {
+  expect(await upgraded('well')).toEqual({ done: ['prepare', 'back up', 'switch', 'keep'], error: null })
+  expect(await upgraded('failed before')).toEqual({ done: ['prepare', 'back up', 'switch', 'keep'], error: null })
+  const undone = ['prepare', 'back up', 'switch', 'roll back']
+  expect(await upgraded('failed')).toEqual({ done: undone, error: expect.objectContaining({ code: 'upgrade-rolled-back', message: expect.stringContaining('probe of relay') }) })
+  const breaks = async (): Promise<void> => { await createPrograms({}, '/').output('/bin/false', []) }
+  expect(await upgraded('well', breaks)).toEqual({ done: undone, error: expect.objectContaining({ code: 'upgrade-rolled-back' }) })
+})
