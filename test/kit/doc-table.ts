@@ -79,6 +79,7 @@ export const TABLE: Readonly<Record<string, readonly (readonly [words: string, t
     ['projects:', settings],
   ],
   'docs/quick-start.md': [
+    ['up --domain', runBy('test/compose/operators-life.test.ts', 'up', '--domain')],
     ['compose/.env', runBy('test/compose/compose.test.ts', '--build', 'compose/compose.yaml')],
     ['turnpike doctor', runBy('test/compose/compose.test.ts', 'turnpike')],
     ['keys first', runBy('test/compose/compose.test.ts', 'turnpike', 'keys')],
