@@ -111,7 +111,7 @@ test('up starts it, keeps the settings of the operator, says what it is; a secon
   expect([file, `${release.directory}/compose/.deployed.yaml`].map(name => statSync(name).mode & 0o777)).toEqual([0o600, 0o600])
   const [before, settings] = [containers(), readFileSync(file, 'utf8')]
   expect(before.map(line => line.split(' ')[1])).toEqual(expect.arrayContaining(['turnpike', 'guard', 'coturn']))
-  await ok(release, 'up')
+  await ok(release, 'up', '--domain', 'localhost')
   expect([containers(), readFileSync(file, 'utf8')]).toEqual([before, settings])
 })
 

@@ -50,6 +50,7 @@ export const TABLE: Readonly<Record<string, readonly (readonly [words: string, t
     ['@grpc/grpc-js', runBy('test/integration/docs.test.ts', 'docs/dialects.md', '@grpc/grpc-js')],
   ],
   'docs/doctor.md': [['no-multicast-peers', ({ text }) => { if (!text.includes('denied-peer-ip=127.0.0.0-127.255.255.255')) throw new Error('it is not that of scripts/docs.ts') }]],
+  'docs/edge.md': [['TURNPIKE_HTTPS_PROXY_PROTOCOL_FROM', runBy('test/kit/edge.ts', 'TURNPIKE_EDGE_PORT', 'TURNPIKE_HTTPS_PROXY_PROTOCOL_FROM')]],
   'docs/http-api.md': [
     ['Idempotency-Key: order-1', pasted('"iceServers":[{"urls":["stun:')],
     ['twilio', async ({ text }, reader) => {
@@ -77,6 +78,12 @@ export const TABLE: Readonly<Record<string, readonly (readonly [words: string, t
     ['chown', runBy('test/compose/compose.test.ts', 'chown', '65534:65534')],
     ['TURNPIKE_ADMIN_KEY_FILE', override],
     ['projects:', settings],
+  ],
+  'docs/operators-life.md': [
+    ['logs --follow', runBy('test/compose/operators-life.test.ts', 'up', '--domain', 'status', 'upgrade', 'uninstall')],
+    ['turnpike backup', runBy('test/compose/operators-life.test.ts', 'docs/operators-life.md', 'umask 077')],
+    ['> /tmp/backup.db', runBy('test/compose/operators-life.test.ts', 'docs/operators-life.md', 'restore')],
+    ['systemctl stop turnpike', runBy('test/compose/systemd.test.ts', 'systemctl', 'turnpike')],
   ],
   'docs/quick-start.md': [
     ['up --domain', runBy('test/compose/operators-life.test.ts', 'up', '--domain')],
