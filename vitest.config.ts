@@ -7,7 +7,7 @@ const kinds = [
   { name: 'integration', testTimeout: 60_000 },
   { name: 'browser', testTimeout: 90_000 },
   { name: 'compose', testTimeout: 600_000 },
-  // These and those in browsers share nothing with the others: npm test runs them in a process of their own, beside.
+  // These share nothing with those before, nor do those of browser and compose: npm test runs them in processes of their own, beside.
   { name: 'signaling', testTimeout: 120_000 },
   { name: 'network', testTimeout: 120_000 },
   { name: 'minutes', testTimeout: 240_000 },

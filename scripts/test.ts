@@ -27,11 +27,9 @@ const TOOLS = [
 ] as const
 
 const RESULTS = 'coverage/results.json'
-/** Outside the directory that the report of the others empties. */
-const RESULTS_BESIDE = 'node_modules/.cache/results-beside.json'
-const SAID_BESIDE = 'node_modules/.cache/beside.log'
-const COVERAGE_BESIDE = 'node_modules/.cache/coverage-beside'
-const BESIDE = ['browser', 'signaling', 'network', 'minutes']
+/** What shares nothing with the integration tests, in processes of their own beside them. */
+const BESIDE = { calls: ['browser', 'signaling', 'network', 'minutes'], compose: ['compose'] } as const
+type Beside = keyof typeof BESIDE
 /** Lines of src/ that tests must run, in percent. */
 const LEAST_COVERAGE = 90
 
@@ -67,17 +65,24 @@ function runTests (projects: readonly string[], isWhole: boolean): boolean {
   return run(process.execPath, [...VITEST, ...(isWhole ? ['--coverage'] : []), ...projects.flatMap(name => ['--project', name]), '--reporter=default', '--reporter=json', `--outputFile.json=${RESULTS}`])
 }
 
-/** Tests that share nothing with the others, in a process of their own. Resolves to whether they went well; what they said is printed then. */
-function runBeside (projects: readonly string[]): () => Promise<boolean> {
-  mkdirSync(dirname(RESULTS_BESIDE), { recursive: true })
-  rmSync(RESULTS_BESIDE, { force: true })
+/** What tests beside leave: outside the directory that the report of the others empties. */
+function filesOf (name: Beside): { results: string, said: string, coverage: string } {
+  const directory = `node_modules/.cache/beside-${name}`
+  return { results: `${directory}/results.json`, said: `${directory}/said.log`, coverage: `${directory}/coverage` }
+}
+
+/** Resolves to whether they went well; what they said is printed then. */
+function runBeside (name: Beside): () => Promise<boolean> {
+  const { results, said, coverage } = filesOf(name)
+  mkdirSync(dirname(results), { recursive: true })
+  rmSync(results, { force: true })
   // A file, because nobody reads a pipe while the others run.
-  const said = openSync(SAID_BESIDE, 'w')
-  const child = spawn(process.execPath, [...VITEST, ...projects.flatMap(name => ['--project', name]), '--coverage', `--coverage.reportsDirectory=${COVERAGE_BESIDE}`, '--reporter=default', '--reporter=json', `--outputFile.json=${RESULTS_BESIDE}`], { stdio: ['ignore', said, said] })
+  const log = openSync(said, 'w')
+  const child = spawn(process.execPath, [...VITEST, ...BESIDE[name].flatMap(project => ['--project', project]), '--coverage', `--coverage.reportsDirectory=${coverage}`, '--reporter=default', '--reporter=json', `--outputFile.json=${results}`], { stdio: ['ignore', log, log] })
   const ended = new Promise<boolean>(resolve => child.on('exit', code => resolve(code === 0)))
   return async () => {
     const wentWell = await ended
-    process.stdout.write(`\n› beside the others: ${projects.join(', ')}\n${readFileSync(SAID_BESIDE, 'utf8')}`)
+    process.stdout.write(`\n› beside the others: ${BESIDE[name].join(', ')}\n${readFileSync(said, 'utf8')}`)
     return wentWell
   }
 }
@@ -99,13 +104,15 @@ function prepareImages (): void {
 const quick = process.argv.includes('--quick')
 if (!quick) bringTools()
 if (!quick) prepareImages()
-const beside = quick ? null : runBeside(BESIDE)
+const names = quick ? [] : Object.keys(BESIDE) as Beside[]
+const beside = names.map(runBeside)
 const linted = run(process.execPath, ['node_modules/eslint/bin/eslint.js', '.'])
 const typed = run(process.execPath, ['node_modules/typescript/bin/tsc'])
-const tested = runTests(quick ? ['unit', 'repo'] : ['unit', 'repo', 'integration', 'compose'], !quick)
-const besideToo = beside === null || await beside()
-printSums(quick ? [RESULTS] : [RESULTS, RESULTS_BESIDE])
-const coverage = quick ? null : judgeCoverage(['coverage/lcov.info', `${COVERAGE_BESIDE}/lcov.info`], { least: LEAST_COVERAGE, haveFailed: !tested || !besideToo })
+const tested = runTests(quick ? ['unit', 'repo'] : ['unit', 'repo', 'integration'], !quick)
+let besideToo = true
+for (const ended of beside) besideToo = await ended() && besideToo
+printSums([RESULTS, ...names.map(name => filesOf(name).results)])
+const coverage = quick ? null : judgeCoverage(['coverage/lcov.info', ...names.map(name => `${filesOf(name).coverage}/lcov.info`)], { least: LEAST_COVERAGE, haveFailed: !tested || !besideToo })
 if (coverage !== null) process.stdout.write(`${coverage.words}\n`)
 if (!linted) process.stdout.write('lint failed\n')
 if (!typed) process.stdout.write('types failed\n')
