@@ -39,11 +39,11 @@ test('a coturn that the kernel ends because its container has no memory left is 
   let isUp = true
   while (isUp && relay.health().restarts === 0) isUp = await allocate(relay) !== null
   const startedAt = performance.now()
-  await until('its end is noticed', () => relay.health().restarts === 1)
-  await until('it is back', isHealthy(relay))
-  expect(performance.now() - startedAt).toBeLessThan(3000)
+  await until('its end is noticed', () => relay.health().restarts === 1, 20_000)
+  await until('it is back', isHealthy(relay), 20_000)
+  expect(performance.now() - startedAt).toBeLessThan(10_000)
   // The engine's own word that it was the kernel.
-  await until('the engine tells', () => docker('events', '--since', '60s', '--until', '0s', '--filter', `container=${id}`, '--filter', 'event=oom', '--format', '{{.Action}}') === 'oom')
+  await until('the engine tells', () => docker('events', '--since', '60s', '--until', '0s', '--filter', `container=${id}`, '--filter', 'event=oom', '--format', '{{.Action}}') === 'oom', 20_000)
   expect(containersOf(relay)).toHaveLength(1)
   expect(containersOf(relay)).not.toContain(id)
   expect(await restarts(relay)).toBe(1)
