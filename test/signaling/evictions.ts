@@ -175,8 +175,9 @@ export class Evictions {
     for (const visit of there) visit.ended ??= { id: this.#needs.nextId(), atMs: performance.now() }
     const [only] = there
     if (kind === 'kicked' && status === 200 && only !== undefined && there.length === 1 && others.length === 0) eviction.hit = only
-    const mayBeRevoked = new Set(kind === 'kicked' && status === 200 ? [...there, ...others].map(({ token }) => token) : [])
-    for (const token of tokens) if (!mayBeRevoked.has(token)) token.doubts--
+    // Where nobody was there it hit one that has vanished; alone in its room, nobody saw it go, and it may be forgotten here.
+    const hit = there.length === 0 ? tokens : new Set([...there, ...others].map(({ token }) => token))
+    for (const token of tokens) if (kind !== 'kicked' || status !== 200 || !hit.has(token)) token.doubts--
   }
 
   /** The token of who was kicked lets nobody in. */

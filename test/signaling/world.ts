@@ -170,7 +170,8 @@ export class World {
   }
 
   #onFrame (visit: Visit, frame: ServerFrame, incumbent: Visit | null, mustBeRefused: boolean): void {
-    visit.aliveAt = performance.now()
+    // What comes over a cable in trouble may have been on its way for long, and says nothing of now.
+    visit.aliveAt = frame.type === 'welcome' ? visit.attempt.attemptedAt : visit.isTroubled ? visit.aliveAt : performance.now()
     this.counts.frames++
     this.evictions.onFrame(visit, frame)
     if (frame.type === 'welcome') this.#onWelcome(visit, incumbent, mustBeRefused)
