@@ -140,9 +140,12 @@ test('a user is revoked, and its allocation in the other container is cut', asyn
 })
 
 test('a data directory that no other container can have is told, with the cure', async () => {
-  const [httpPort = 0, metricsPort = 0] = await freePorts(2)
+  // Those of the one that runs are taken.
+  const names = ['HTTP_PORT', 'METRICS_PORT', 'HTTPS_PORT', 'EDGE_AGENT_PORT', 'ACME_HTTP_PORT']
+  const ports = await freePorts(names.length)
+  const [httpPort] = ports
   const name = `${PROJECT}-no-volume`
-  compose('run', '-d', '--rm', '--name', name, '-e', 'TURNPIKE_DATA_DIR=/tmp/data', '-e', `TURNPIKE_HTTP_PORT=${httpPort}`, '-e', `TURNPIKE_METRICS_PORT=${metricsPort}`, 'turnpike')
+  compose('run', '-d', '--rm', '--name', name, '-e', 'TURNPIKE_DATA_DIR=/tmp/data', ...names.flatMap((variable, i) => ['-e', `TURNPIKE_${variable}=${ports[i]}`]), 'turnpike')
   try {
     await until('it says why', async () => (await fetch(`http://127.0.0.1:${httpPort}/readyz`).then(async answer => await answer.text(), () => '')).includes('relay-volume-missing'), 20_000)
     const { relay } = await (await fetch(`http://127.0.0.1:${httpPort}/readyz`)).json() as { relay: { cure: string } }
