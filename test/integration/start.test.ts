@@ -176,7 +176,7 @@ test('a taken HTTP port, another Turnpike on the same data: each ends with its c
   expect(second.err()).toContain('[data-dir-locked]')
   // Who holds it, so that it can be looked for; and it has noticed nothing.
   const [, pid = ''] = /is held by pid (\d+)/.exec(second.err()) ?? []
-  expect(readFileSync(`/proc/${pid}/cmdline`, 'utf8')).toMatch(/main\.ts\0up/)
+  expect(readFileSync(`/proc/${pid}/cmdline`, 'utf8')).toMatch(/main\.ts\0serve/)
   expect([coturnPids(other), (await fetch(`http://127.0.0.1:${other['TURNPIKE_HTTP_PORT']}/readyz`)).status]).toEqual([coturns, 200])
 })
 
