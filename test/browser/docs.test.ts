@@ -51,7 +51,7 @@ async function open (page: string): Promise<Page> {
   return tab
 }
 
-const sees = async (tab: Page): Promise<unknown> => await tab.waitForFunction(() => (document.querySelector('video')?.videoWidth ?? 0) > 0, undefined, { timeout: 20_000 })
+const sees = async (tab: Page): Promise<unknown> => await tab.waitForFunction(() => (document.querySelector('video')?.videoWidth ?? 0) > 0, undefined, { timeout: 40_000 })
 
 test.each(['/sdk/turnpike.js', 'new WebSocket('])('the page of docs/browser.md with %s is a call: each of two sees the other', async words => {
   room = words.replaceAll(/\W/g, '')
