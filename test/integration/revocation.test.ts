@@ -129,9 +129,9 @@ test('allocations of a user and of a project stop at their quotas', async () => 
   await admin(app, 'PATCH', '/v1/projects/default', { quotas: { allocationsPerUser: 2, allocations: 3 } })
   const [alice, bob] = [await issue(app, { user: 'alice' }), await issue(app, { user: 'bob' })]
   await live(app, alice, alice, alice)
-  await until('the third is cut', async () => (await liveAllocations(app)).length === 2, 2000)
+  await until('the third is cut', async () => (await liveAllocations(app)).length === 2)
   await live(app, bob, bob)
-  await until('the fourth is cut', async () => (await liveAllocations(app)).length === 3, 2000)
+  await until('the fourth is cut', async () => (await liveAllocations(app)).length === 3)
   expect((await liveAllocations(app)).map(({ user }) => user).sort()).toEqual(['alice', 'alice', 'bob'])
 })
 
