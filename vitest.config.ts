@@ -6,8 +6,9 @@ const kinds = [
   { name: 'repo', testTimeout: 60_000 },
   { name: 'integration', testTimeout: 60_000 },
   { name: 'browser', testTimeout: 90_000 },
+  { name: 'docker', testTimeout: 60_000 },
   { name: 'compose', testTimeout: 600_000 },
-  // These share nothing with those before, nor do those of browser and compose: npm test runs them in processes of their own, beside.
+  // These share nothing with those before, nor do those of browser, docker and compose: npm test runs them in processes of their own, beside.
   { name: 'signaling', testTimeout: 120_000 },
   { name: 'network', testTimeout: 120_000 },
   { name: 'minutes', testTimeout: 240_000 },

@@ -27,8 +27,8 @@ const TOOLS = [
 ] as const
 
 const RESULTS = 'coverage/results.json'
-/** What shares nothing with the integration tests, in processes of their own beside them. */
-const BESIDE = { calls: ['browser', 'signaling', 'network', 'minutes'], compose: ['compose'] } as const
+/** What shares nothing with the integration tests, in processes of their own beside them; whatever asks the Docker engine, one after another. */
+const BESIDE = { calls: ['browser', 'signaling', 'network', 'minutes'], docker: ['unit', 'repo', 'docker', 'compose'] } as const
 type Beside = keyof typeof BESIDE
 /** Lines of src/ that tests must run, in percent. */
 const LEAST_COVERAGE = 90
@@ -108,7 +108,7 @@ const names = quick ? [] : Object.keys(BESIDE) as Beside[]
 const beside = names.map(runBeside)
 const linted = run(process.execPath, ['node_modules/eslint/bin/eslint.js', '.'])
 const typed = run(process.execPath, ['node_modules/typescript/bin/tsc'])
-const tested = runTests(quick ? ['unit', 'repo'] : ['unit', 'repo', 'integration'], !quick)
+const tested = runTests(quick ? ['unit', 'repo'] : ['integration'], !quick)
 let besideToo = true
 for (const ended of beside) besideToo = await ended() && besideToo
 printSums([RESULTS, ...names.map(name => filesOf(name).results)])
