@@ -74,10 +74,8 @@ export class Server {
     return await (await fetch(`http://127.0.0.1:${this.#metricsPort}/metrics`)).text()
   }
 
-  /** CPU time that its main thread has had, in ms (Linux: proc(5), schedstat). */
-  workedMs (): number {
-    const { pid } = this.#run.child
-    return Number(readFileSync(`/proc/${pid}/task/${pid}/schedstat`, 'utf8').split(' ')[0]) / 1e6
+  get pid (): number {
+    return this.#run.child.pid ?? 0
   }
 
   residentBytes (): number {
