@@ -12,12 +12,12 @@ const PAIRS = 10
 /** Below the rate that a peer has lastingly. */
 const EVERY_MS = 25
 /** So often at least and at most. */
-const [LEAST_ROUNDS, MOST_ROUNDS] = [3, 15]
+const [LEAST_ROUNDS, MOST_ROUNDS] = [5, 15]
 const PHASE_MS = 1200
 /** What was on its way when something began is not measured. */
 const SETTLE_MS = 150
-/** Less cannot be told apart from a garbage collection on a machine that has other things to do; without fair reading it is a hundred and more. */
-const FLOOR_MS = 2
+/** Less cannot be told apart on a machine that has other things to do; without fair reading it is two hundred. */
+const FLOOR_MS = 1
 const NOBODY: Omit<Plan, 'port' | 'tokens'> = { unread: 0, silent: 0, garbage: 0, garbagePerSecond: 10, flooders: 0, floodPerSecond: 1000, torrents: 0, halfOpen: 0, feedBytes: 0, feedsPerSecond: 0 }
 /** In the rooms of those who are measured. */
 const AMONG_THEM = { unread: PAIRS, silent: PAIRS, garbage: PAIRS, flooders: 2 }
