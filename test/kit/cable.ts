@@ -23,6 +23,7 @@ class Lane {
   readonly #to: Socket
   /** What is under way, each with the time at which it arrives: nothing overtakes. */
   readonly #underWay: { dueAt: number, arrive: () => void }[] = []
+  #waitsForDrain = false
 
   constructor (name: LaneName, from: Socket, to: Socket, cable: Cable) {
     this.#name = name
@@ -55,7 +56,12 @@ class Lane {
       if (rate > 0) setTimeout(() => this.throttle(), bytes.length / rate * 1000)
     } else if (isFull) {
       this.#from.pause()
-      this.#to.once('drain', () => this.throttle())
+      if (this.#waitsForDrain) return
+      this.#waitsForDrain = true
+      this.#to.once('drain', () => {
+        this.#waitsForDrain = false
+        this.throttle()
+      })
     }
   }
 
