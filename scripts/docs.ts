@@ -70,6 +70,11 @@ COMPOSE_PROFILES=full
 # Address and port of the edge for plain HTTP: questions of the certificate authority, everybody else is sent to https.
 #EDGE_ADDRESS=0.0.0.0
 #EDGE_HTTP_PORT=80
+
+# On a network of Docker's own instead of the machine's: docs/operations.md says what it costs. There, two more ports on loopback can be chosen.
+#COMPOSE_FILE=compose.yaml:bridge.yaml
+#PROMETHEUS_PORT=9090
+#GRAFANA_PORT=3000
 `
 
 function environmentExample (): string {

@@ -56,6 +56,7 @@ export const ConfigSchema = Type.Object({
   relay: Type.Object({
     driver: Type.Union([Type.Literal('auto'), Type.Literal('docker'), Type.Literal('process'), Type.Literal('external')], { default: 'auto', description: 'What runs coturn: docker (a container), process (turnserver on PATH), external (not run by us, only probed), auto (docker where it answers and has or can pull the image, else process).' }),
     image: Type.String({ minLength: 1, default: 'coturn/coturn:4.18.0-r0', description: 'Image of coturn for the docker driver, with its exact tag.' }),
+    memoryBytes: Type.Optional(Type.Integer({ minimum: 67_108_864, maximum: 1_099_511_627_776, computed: '256 MiB, and 1 MiB for each relay port; at most three quarters of the memory of the machine', description: 'Most memory that the container of coturn may use (driver docker): beyond it the kernel ends coturn, and it is started again.' })),
     listenIp: Type.Optional(Type.String({ accepts: 'ip', description: 'Address that coturn listens on and relays from. The address of the default route where it is not set.' })),
     externalIp: Type.Optional(Type.String({ accepts: 'ip', description: 'Public address of this machine where it differs from listenIp (1:1 NAT). Found by STUN where it is not set.' })),
     port: Port(3478, 'Port for STUN and TURN over UDP and TCP.'),

@@ -4,7 +4,7 @@ import { repack } from './archive.ts'
 import { understandCreate } from './create.ts'
 import type { Engine, EngineCall } from './engine.ts'
 import { firstDifference, member } from './json.ts'
-import { holdsData, isCoturnOf, mountsOf, requireRealDirectory, type Place } from './place.ts'
+import { holdsData, isCoturnOf, mountsOf, networkOf, networksFor, requireRealDirectory, turnpikes, type Place } from './place.ts'
 import { Refused } from './refused.ts'
 
 /** A request as it came; its body is read where a call has one. */
@@ -90,7 +90,7 @@ async function list ({ query, needs: { engine, place } }: Step): Promise<Verdict
 
 async function create ({ asked, query, needs }: Step): Promise<Verdict> {
   const { place, engine, dataDir } = needs
-  const understood = understandCreate(query['name'] ?? null, (await asked.body(CREATE_BYTES)).toString('utf8'), needs)
+  const understood = understandCreate(query['name'] ?? null, (await asked.body(CREATE_BYTES)).toString('utf8'), { ...needs, networks: await networksFor(engine, place) })
   if (understood.users !== null) await requireRealDirectory(place, dataDir, understood.users)
   const made = await engine.json('/containers/json', { all: 'true', filters: JSON.stringify({ label: [`${LABELS.guard}=${place.mark}`] }) })
   if (Array.isArray(made) && made.length >= MOST_CONTAINERS) throw new Refused(`there are ${made.length} containers of this Turnpike already`)
@@ -98,15 +98,17 @@ async function create ({ asked, query, needs }: Step): Promise<Verdict> {
   return { call: { method: 'POST', path: '/containers/create', query: understood.name === null ? {} : { name: understood.name }, body } }
 }
 
-/** A coturn as it is; of Turnpike's own container what is mounted in it, and nothing of its environment. */
+/** A coturn as it is; of Turnpike's own container what is mounted in it and which network it has, and nothing of its environment. */
 async function inspect ({ part, needs: { engine, place } }: Step): Promise<Verdict> {
   const found = await engine.json(`/containers/${part}/json`)
   if (found === undefined) throw new Refused(`No such container: ${part}`, 404)
   if (isCoturnOf(place, found)) return { answer: found }
-  if (!holdsData(place, found)) throw new Refused('this container is not one of this Turnpike')
+  const own = holdsData(place, found) ? found : (await turnpikes(engine, place)).find(container => networkOf(container) === `container:${String(member(found, 'Id'))}`)
+  // Who shares the network of another container knows itself by that one's id alone, and asks for that.
+  if (own === undefined) throw new Refused('this container is not one of this Turnpike')
   const { composeProject } = place
-  const Mounts = mountsOf(found).map(({ source, target }) => ({ Source: source, Destination: target }))
-  return { answer: { Id: member(found, 'Id'), Config: { Labels: composeProject === null ? {} : { [COMPOSE_PROJECT]: composeProject } }, Mounts } }
+  const Mounts = mountsOf(own).map(({ source, target }) => ({ Source: source, Destination: target }))
+  return { answer: { Id: member(own, 'Id'), Config: { Labels: composeProject === null ? {} : { [COMPOSE_PROJECT]: composeProject } }, HostConfig: { NetworkMode: networkOf(own) }, Mounts } }
 }
 
 /** Its id in full, so that what is looked at is what is acted upon. */

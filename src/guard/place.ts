@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import { lstat, readFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
-import { COMPOSE_PROJECT, LABELS, PATHS, USERS_DIRECTORY } from '../protocol/coturn-container.ts'
+import { COMPOSE_PROJECT, LABELS, MACHINES_NETWORK, PATHS, USERS_DIRECTORY } from '../protocol/coturn-container.ts'
 import type { Engine } from './engine.ts'
 import { isObject, member } from './json.ts'
 import { Refused } from './refused.ts'
@@ -65,6 +65,29 @@ export function isCoturnOf ({ data, mark }: Place, container: unknown): boolean 
 /** Does it hold the data directory, so that it is Turnpike itself? */
 export function holdsData ({ held }: Place, container: unknown): boolean {
   return mountsOf(container).some(({ source }) => source === held)
+}
+
+/** Containers of Turnpike itself that run, as the engine lists them: they hold the data directory, and are of our project where we are of one. The guard is none: it has no network. */
+export async function turnpikes (engine: Engine, place: Place): Promise<unknown[]> {
+  const { composeProject } = place
+  const found = await engine.json('/containers/json', composeProject === null ? {} : { filters: JSON.stringify({ label: [`${COMPOSE_PROJECT}=${composeProject}`] }) })
+  return (Array.isArray(found) ? found : []).filter(container => holdsData(place, container) && !isCoturnOf(place, container) && networkOf(container) !== 'none')
+}
+
+/** The networks that a coturn may have: that of another container where Turnpike has it too, else the machine's. */
+export async function networksFor (engine: Engine, place: Place): Promise<string[]> {
+  const networks = (await turnpikes(engine, place)).map(container => (isShared(networkOf(container)) ? networkOf(container) : MACHINES_NETWORK))
+  // Turnpike that runs in no container has the machine's.
+  return networks.length === 0 ? [MACHINES_NETWORK] : [...new Set(networks)]
+}
+
+/** As it is listed or inspected: `host`, `container:<id>`, or the name of a network. */
+export function networkOf (container: unknown): string {
+  return String(member(container, 'HostConfig', 'NetworkMode') ?? '')
+}
+
+function isShared (network: string): boolean {
+  return /^container:[0-9a-f]{64}$/.test(network)
 }
 
 export function isUsersDirectory (data: string, source: string): boolean {

@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto'
 import { mkdirSync, renameSync, symlinkSync } from 'node:fs'
 import { pack } from 'tar-stream'
 import { beforeAll, expect, test } from 'vitest'
-import { coturnContainer, versionContainer, type ContainerRequest } from '../../src/protocol/coturn-container.ts'
+import { coturnContainer, MACHINES_NETWORK, versionContainer, type ContainerNetwork, type ContainerRequest } from '../../src/protocol/coturn-container.ts'
 import { isRefusal, TurnClient } from '../../src/stun/turn-client.ts'
 import { whenDone } from '../kit/cleanup.ts'
 import { run, signalGroup } from '../kit/command.ts'
@@ -95,10 +95,10 @@ test('a guard of another data directory starts no coturn, and that is told with 
 })
 
 /** What a coturn of this guard is made with, and the directory that is mounted in it. */
-function wellMade (dataDir: string): ContainerRequest & { body: { HostConfig: Record<string, unknown> } } {
+function wellMade (dataDir: string, network: ContainerNetwork = { mode: MACHINES_NETWORK, name: null }): ContainerRequest & { body: { HostConfig: Record<string, unknown> } } {
   const users = `${dataDir}/relay/userdb`
   mkdirSync(users, { recursive: true })
-  return coturnContainer({ relay: 'turnpike', owner: 'a'.repeat(12), image: COTURN_IMAGE, digest: 'b'.repeat(64), composeProject: null, users, hasLowPort: false }) as ReturnType<typeof wellMade>
+  return coturnContainer({ relay: 'turnpike', owner: 'a'.repeat(12), image: COTURN_IMAGE, digest: 'b'.repeat(64), composeProject: null, users, hasLowPort: false, network, memoryBytes: 2 ** 29 }) as ReturnType<typeof wellMade>
 }
 
 /** Taken away, should the guard have let it be made. */
@@ -128,7 +128,11 @@ test('what is created is exactly a coturn, and everything else is refused with w
     [withHost({ CapAdd: ['NET_BIND_SERVICE', 'SYS_ADMIN'] }), 'HostConfig.CapAdd.1'],
     [withHost({ CapDrop: [] }), 'HostConfig.CapDrop.0'],
     [withHost({ PidMode: 'host' }), 'HostConfig.PidMode'],
-    [withHost({ NetworkMode: 'container:other' }), 'HostConfig.NetworkMode'],
+    [withHost({ NetworkMode: 'container:other' }), 'HostConfig.NetworkMode'], [withHost({ NetworkMode: 'bridge' }), 'HostConfig.NetworkMode'], [withHost({ NetworkMode: ['host'] }), 'HostConfig.NetworkMode'],
+    [withHost({ PortBindings: { '22/tcp': [{ HostPort: '22' }] } }), 'HostConfig.PortBindings'],
+    [{ ...body, NetworkingConfig: { EndpointsConfig: { other: {} } } }, 'NetworkingConfig'],
+    ...[0, -1, 1e6, 2 ** 41, 2 ** 29 + 0.5, '536870912'].map((Memory): [unknown, string] => [withHost({ Memory }), 'HostConfig.Memory']),
+    [withHost({ MemorySwap: -1 }), 'HostConfig.MemorySwap'], [withHost({ OomKillDisable: true }), 'HostConfig.OomKillDisable'], [withHost({ PidsLimit: -1 }), 'HostConfig.PidsLimit'],
     [withHost({ Devices: [{ PathOnHost: '/dev/sda', PathInContainer: '/dev/sda', CgroupPermissions: 'rwm' }] }), 'HostConfig.Devices'],
     [withHost({ SecurityOpt: ['seccomp=unconfined'] }), 'HostConfig.SecurityOpt.0'],
     [withHost({ ReadonlyRootfs: false }), 'HostConfig.ReadonlyRootfs'],
@@ -145,6 +149,7 @@ test('what is created is exactly a coturn, and everything else is refused with w
     [{ ...body, Env: ['LD_PRELOAD=/var/lib/turnpike/x.so'] }, 'Env'],
     [{ ...body, Labels: { ...body.Labels, 'com.docker.compose.project': 'somebody' } }, 'Labels'],
     [{ ...body, Labels: { ...body.Labels, 'io.turnpike.guard': 'x' } }, 'Labels.io.turnpike.guard'],
+    [{ ...body, Labels: { ...body.Labels, 'io.turnpike.network': 'x' } }, 'Labels.io.turnpike.network'],
     [{ ...versionContainer({ image: COTURN_IMAGE, owner: 'a'.repeat(12) }).body, Entrypoint: ['sh'] }, 'Entrypoint.0'],
     ['{"Image":', 'no JSON'], ['[]', 'Image'], ['null', 'Image'], [' '.repeat(70_000), 'longer than'],
   ]
@@ -175,6 +180,39 @@ test('a link in the way of the directory that is mounted is refused, when the co
   const started = await ask('POST', `/containers/${(made as { Id: string }).Id}/start`)
   expect(started).toMatchObject({ status: 403, message: expect.stringContaining('is no directory of its own') })
   expect(await ask('POST', `/containers/create?name=${name}`, body)).toMatchObject({ status: 403, message: expect.stringContaining('is no directory of its own') })
+})
+
+test('coturn gets the network of Turnpike, whatever that is, and never one that a caller names', async () => {
+  removedAfterwards()
+  const dataDir = scratchDirectory()
+  const { ask } = await startGuard(dataDir)
+  const run = (name: string, ...options: string[]): string => {
+    whenDone(() => { docker('rm', '-f', `turnpike-test-${name}-${process.pid}`) })
+    return docker('run', '-d', '--init', '--name', `turnpike-test-${name}-${process.pid}`, ...options, '--entrypoint', 'sleep', COTURN_IMAGE, 'infinity')
+  }
+  const [network, other] = ['network', 'other'].map(name => run(name, '--network', 'none', '-e', 'PASSWORD=hunter2'))
+  const create = async (mode: string): ReturnType<typeof ask> => {
+    const { name, body } = wellMade(dataDir, { mode, name: mode === MACHINES_NETWORK ? null : 'c'.repeat(12) })
+    return await ask('POST', `/containers/create?name=${name}`, body)
+  }
+  // As long as Turnpike does not share it, it is anybody's.
+  expect((await ask('GET', `/containers/${network}/json`)).status).toBe(403)
+  expect((await create(`container:${network}`)).message).toContain('HostConfig.NetworkMode')
+  // Somebody else's that would like to be taken for it, and the guard's own, count for nothing.
+  run('neighbour', '--network', `container:${other}`, '-v', `${scratchDirectory()}:/data`)
+  run('guard', '--network', 'none', '-v', `${dataDir}:/data`)
+  const turnpike = run('turnpike', '--network', `container:${network}`, '-v', `${dataDir}:/data`, '-e', 'PASSWORD=hunter2')
+  for (const mode of [MACHINES_NETWORK, `container:${other}`, `container:${turnpike}`, `container:${network?.slice(0, 12)}`, `container:turnpike-test-network-${process.pid}`, 'none', 'bridge', '']) {
+    expect({ mode, ...await create(mode) }).toMatchObject({ status: 403, message: expect.stringContaining('HostConfig.NetworkMode') })
+  }
+  // All that it says of the one whose network it is: whose network it is.
+  const asked = await ask('GET', `/containers/${network?.slice(0, 12)}/json`)
+  expect(asked.body).toMatchObject({ Id: turnpike, HostConfig: { NetworkMode: `container:${network}` }, Mounts: [{ Source: dataDir, Destination: '/data' }] })
+  expect(JSON.stringify(asked.body)).not.toContain('hunter2')
+  expect((await ask('GET', `/containers/${other}/json`)).status).toBe(403)
+  for (const [method, what] of [['POST', '/start'], ['POST', '/stop'], ['POST', '/kill?signal=SIGTERM'], ['DELETE', '?force=true'], ['GET', '/logs?stdout=true']] as const) expect((await ask(method, `/containers/${network}${what}`)).status).toBe(403)
+  expect((await create(`container:${network}`)).status).toBe(201)
+  expect(docker('inspect', '--format', '{{.HostConfig.NetworkMode}} {{.HostConfig.Memory}} {{.HostConfig.PidsLimit}}', `turnpike-relay-turnpike-${'a'.repeat(12)}`)).toBe(`container:${network} ${2 ** 29} 1024`)
 })
 
 test('containers of others are neither seen nor touched, and nothing but the calls of the driver is passed on', async () => {

@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process'
+import { totalmem } from 'node:os'
 import { writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { beforeAll, expect, onTestFinished, test } from 'vitest'
@@ -7,6 +8,7 @@ import { scratchDirectory, selfMadeCertificate, until } from '../kit/files.ts'
 import { makeRelay, RELAY_SECRET, sample, type TestRelay } from '../kit/relay.ts'
 import { loadConfig } from '../../src/config/load.ts'
 import { chooseDriver } from '../../src/relay/choose-driver.ts'
+import { memoryFor } from '../../src/relay/memory.ts'
 
 beforeAll(() => requireDocker('coturn'), 300_000)
 
@@ -54,8 +56,10 @@ test('the container has no rights, no writable root and no secret that can be lo
   await relay.start()
   const [id = ''] = containersOf(relay)
   const [{ HostConfig, Config }] = JSON.parse(docker('inspect', id)) as [{ HostConfig: Record<string, unknown>, Config: Record<string, unknown> }]
-  expect(HostConfig).toMatchObject({ ReadonlyRootfs: true, CapDrop: ['ALL'], CapAdd: ['NET_BIND_SERVICE'], NetworkMode: 'host', Init: true, SecurityOpt: ['no-new-privileges:true'], Privileged: false })
+  expect(HostConfig).toMatchObject({ ReadonlyRootfs: true, CapDrop: ['ALL'], CapAdd: ['NET_BIND_SERVICE'], NetworkMode: 'host', Init: true, SecurityOpt: ['no-new-privileges:true'], Privileged: false, PidsLimit: 1024 })
   expect(Config).toMatchObject({ User: '65534:65534' })
+  const { config: { relay: { minPort, maxPort } } } = loadConfig({ env: relay.settings, readFile: () => '' })
+  expect(HostConfig['Memory']).toBe(memoryFor({ minPort, maxPort }, totalmem()))
   const visible = [docker('inspect', id), docker('logs', id), execFileSync('ps', ['-eo', 'args'], { encoding: 'utf8' }), relay.log.join('\n')].join('\n')
   expect(visible).not.toContain(RELAY_SECRET)
 })
@@ -82,11 +86,13 @@ test('a container that an earlier control plane left is taken over, not doubled;
   await second.start()
   expect(containersOf(second)).toEqual(containers)
   await second.release()
-  const third = await makeRelay({ ...first.settings, TURNPIKE_RELAY_USER_QUOTA: '7' })
+  const least = String(64 * 2 ** 20)
+  const third = await makeRelay({ ...first.settings, TURNPIKE_RELAY_MEMORY_BYTES: least })
   await third.start()
   expect(third.health().ready).toBe(true)
   expect(containersOf(third)).toHaveLength(1)
   expect(containersOf(third)).not.toEqual(containers)
+  expect(docker('inspect', '--format', '{{.HostConfig.Memory}}', ...containersOf(third))).toBe(least)
 })
 
 test('what the client of coturn 4.18.0 relays through it is counted for its project', async () => {

@@ -72,7 +72,9 @@ export const TABLE: Readonly<Record<string, readonly (readonly [words: string, t
   ],
   'docs/operations.md': [
     ['relays:', settings],
-    ['compose.yaml up', runBy('test/compose/compose.test.ts', 'compose/compose.yaml')],
+    ['COMPOSE_PROFILES=full', runBy('test/compose/compose.test.ts', 'compose/compose.yaml')],
+    ['bridge.yaml up', runBy('test/compose/bridge.test.ts', 'compose/bridge.yaml')],
+    ['COMPOSE_FILE', runBy('test/compose/bridge.test.ts', 'COMPOSE_FILE=compose.yaml:bridge.yaml')],
     ['TURNPIKE_TLS_CERT', override],
     ['keys first --delete', runBy('test/compose/compose.test.ts', 'exec', 'turnpike', 'keys')],
     ['chown', runBy('test/compose/compose.test.ts', 'chown', '65534:65534')],

@@ -1,11 +1,13 @@
 /** What the Docker engine knows of the container that we run in, where we run in one. */
 import type Docker from 'dockerode'
 import type { ContainerInspectInfo } from 'dockerode'
-import { readFile } from 'node:fs/promises'
+import { createHash } from 'node:crypto'
+import { readFile, readlink } from 'node:fs/promises'
 import { hostname } from 'node:os'
+import { MACHINES_NETWORK, type ContainerNetwork } from '../../protocol/coturn-container.ts'
 import { TurnpikeError } from '../../protocol/errors.ts'
 
-/** Our own container, or null where we run on the machine itself. */
+/** Our own container, or null where we run on the machine itself. One that shares the network of another is known by that one's id, which the guard understands. */
 export async function ownContainer (docker: Docker): Promise<ContainerInspectInfo | null> {
   // A container's host name is its id, unless it shares the machine's network.
   for (const id of [hostname(), ...await containerIds()]) {
@@ -23,6 +25,14 @@ export async function hostPathOf (docker: Docker, directory: string): Promise<st
   const [nearest] = holds.sort((a, b) => b.Destination.length - a.Destination.length)
   if (nearest === undefined) throw new TurnpikeError('relay-volume-missing', `${directory} is inside this container alone, and the container of coturn cannot read it`)
   return `${nearest.Source}${directory.slice(nearest.Destination.length)}`
+}
+
+/** The network that coturn is to have: ours where we share another container's, else the machine's. */
+export async function networkFor (docker: Docker): Promise<ContainerNetwork> {
+  const { NetworkMode: mode = '' } = (await ownContainer(docker))?.HostConfig ?? {}
+  if (!mode.startsWith('container:')) return { mode: MACHINES_NETWORK, name: null }
+  // A container that was started again has the same id, and another network: this is the network itself.
+  return { mode, name: createHash('sha256').update(`${mode} ${await readlink('/proc/self/ns/net')}`).digest('hex').slice(0, 12) }
 }
 
 async function containerIds (): Promise<string[]> {

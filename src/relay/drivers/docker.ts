@@ -2,12 +2,12 @@
 import Docker, { type Container } from 'dockerode'
 import { createHash } from 'node:crypto'
 import type { Log } from '../../lifecycle.ts'
-import { COMPOSE_PROJECT, coturnContainer, LABELS, NOBODY, PATHS, USERS_DIRECTORY, versionContainer, type ContainerRequest } from '../../protocol/coturn-container.ts'
+import { COMPOSE_PROJECT, coturnContainer, LABELS, NOBODY, PATHS, USERS_DIRECTORY, versionContainer, type ContainerNetwork, type ContainerRequest } from '../../protocol/coturn-container.ts'
 import { TurnpikeError } from '../../protocol/errors.ts'
 import { parseVersion, refusalOf } from '../coturn-versions.ts'
 import type { Driver, DriverEvents, Launch, Prepared, UserDatabaseHome } from '../driver.ts'
 import { removeUserDatabase } from '../records.ts'
-import { hostPathOf, ownContainer } from './docker-self.ts'
+import { hostPathOf, networkFor, ownContainer } from './docker-self.ts'
 import { launchArchive, tlsArchive } from './docker-archive.ts'
 import { watchContainer } from './docker-watch.ts'
 import { requireFreePorts } from './free-ports.ts'
@@ -18,6 +18,8 @@ export type DockerNeeds = {
   /** Tells this data directory's container from those of others on the same engine. */
   owner: string
   image: string
+  /** What coturn may use at most. */
+  memoryBytes: number
   /** Where the relay's files stand, as we see it. */
   directory: string
   /** DOCKER_HOST, where it is set. */
@@ -51,11 +53,12 @@ export function createDockerDriver (needs: DockerNeeds): Driver {
       return { adopted }
     },
     runsAnother: async launch => {
-      const digest = await digestOf(docker, needs, launch)
-      return (await containersOf(docker, needs)).some(({ State, Labels }) => State === 'running' && Labels[LABELS.digest] !== digest)
+      const network = await networkFor(docker)
+      const digest = await digestOf(docker, needs, launch, network)
+      return (await runningIn(network, docker, needs)).some(({ Labels }) => Labels[LABELS.digest] !== digest)
     },
     takeOver: async events => {
-      const found = (await containersOf(docker, needs)).find(({ State }) => State === 'running')
+      const [found] = await runningIn(await networkFor(docker), docker, needs)
       if (found === undefined) return null
       await watch(docker.getContainer(found.Id), true, events)
       return { userDatabase: { ...userDatabaseOf(needs.directory), path: `${PATHS.users}/turndb` } }
@@ -144,7 +147,8 @@ async function printedBy (docker: Docker, { image, owner }: Pick<DockerNeeds, 'i
 }
 
 async function takeOverOrCreate (docker: Docker, needs: DockerNeeds, launch: Launch): Promise<{ found: Container, adopted: boolean }> {
-  const digest = await digestOf(docker, needs, launch)
+  const network = await networkFor(docker)
+  const digest = await digestOf(docker, needs, launch, network)
   const users = await hostPathOf(docker, userDatabaseOf(needs.directory).directory)
   const mine = await containersOf(docker, needs)
   const same = mine.find(({ State, Labels }) => State === 'running' && Labels[LABELS.digest] === digest)
@@ -159,7 +163,7 @@ async function takeOverOrCreate (docker: Docker, needs: DockerNeeds, launch: Lau
   await requireFreePorts(launch.listen)
   const hasLowPort = launch.listen.port < 1024 || (launch.listen.tlsPort ?? 1024) < 1024
   const composeProject = (await ownContainer(docker))?.Config.Labels[COMPOSE_PROJECT] ?? null
-  const found = await create(docker, coturnContainer({ ...needs, digest, users, hasLowPort, composeProject }))
+  const found = await create(docker, coturnContainer({ ...needs, digest, users, hasLowPort, composeProject, network }))
   await found.putArchive(await launchArchive(launch), { path: PATHS.directory })
   await found.start()
   return { found, adopted: false }
@@ -177,14 +181,19 @@ async function create (docker: Docker, { name, body }: ContainerRequest): Promis
 }
 
 /** Without the certificate, which changes while coturn runs. */
-async function digestOf (docker: Docker, { image, directory }: DockerNeeds, { conf, listen }: Launch): Promise<string> {
+async function digestOf (docker: Docker, { image, directory, memoryBytes }: DockerNeeds, { conf, listen }: Launch, network: ContainerNetwork): Promise<string> {
   const { Id: imageId } = await docker.getImage(image).inspect()
   const users = await hostPathOf(docker, userDatabaseOf(directory).directory)
-  return createHash('sha256').update(JSON.stringify([conf, listen, imageId, users])).digest('hex')
+  return createHash('sha256').update(JSON.stringify([conf, listen, imageId, users, memoryBytes, network])).digest('hex')
 }
 
 async function containersOf (docker: Docker, { relay, owner }: Pick<DockerNeeds, 'relay' | 'owner'>): Promise<Docker.ContainerInfo[]> {
   return await docker.listContainers({ all: true, filters: { label: [`${LABELS.relay}=${relay}`, `${LABELS.owner}=${owner}`] } })
+}
+
+/** Those that can be reached. One in a network that is gone has no calls any more, and nobody is told of it. */
+async function runningIn (network: ContainerNetwork, docker: Docker, needs: Pick<DockerNeeds, 'relay' | 'owner'>): Promise<Docker.ContainerInfo[]> {
+  return (await containersOf(docker, needs)).filter(({ State, Labels }) => State === 'running' && (Labels[LABELS.network] ?? null) === network.name)
 }
 
 async function reloadTls (container: Container, tls: NonNullable<Launch['tls']>): Promise<void> {
