@@ -143,8 +143,12 @@ test('a backup goes out and is put back by the lines of the docs, and a key of t
 test('an upgrade out of another directory replaces the control plane, and a call loses no packet', async () => {
   const running = await call()
   const [relayed, key] = [coturn(), inside('turnpike', 'keys', 'first')]
+  // Of earlier upgrades, and one of the operator's own.
+  const earlier = [1, 2, 3, 4, 5, 6].map(month => `before-upgrade-2025-0${month}-02T03-04-05-678Z.db`)
+  inside('sh', '-c', `mkdir -p /data/backups && cd /data/backups && touch mine.db ${earlier.join(' ')}`)
   expect(await ok(next, 'upgrade')).toBe(`upgraded: ${PROJECT}:2\n`)
   expect(inside('tail', '-1', '/turnpike/src/main.ts')).toBe('// The next version.')
+  expect(inside('ls', '/data/backups').split('\n')).toEqual([...earlier.slice(2), expect.stringMatching(/^before-upgrade-(?!2025-)/), 'mine.db'])
   expect([coturn(), inside('turnpike', 'keys', 'first')]).toEqual([relayed, key])
   const { sent, received } = await running.end()
   expect(sent).toBeGreaterThan(50)

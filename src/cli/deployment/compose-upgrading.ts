@@ -32,10 +32,16 @@ export function composeUpgrading (project: ComposeProject, turnpike: Deployment[
       const { code, err } = await turnpike(['backup', `${BACKUPS}/${name}`])
       if (code !== 0) throw new TurnpikeError('deployment-failed', `the database could not be backed up: ${err.trim()}`)
     },
+    listBackups: async () => (await inTurnpike(project, 'ls', '-1', BACKUPS)).split('\n'),
+    deleteBackups: async names => { await inTurnpike(project, 'rm', '-f', ...names.map(name => `${BACKUPS}/${name}`)) },
     switchOver: async () => { await project.show('up', '--detach', '--no-build') },
     rollBack: async backup => await rollBack(project, known(), backup),
     keep: async () => { await writeDeployed(project) },
   }
+}
+
+async function inTurnpike (project: ComposeProject, ...command: string[]): Promise<string> {
+  return await project.docker(...project.args('exec', '-T', 'turnpike', ...command))
 }
 
 /** With everything put in: paths, variables, defaults. For its owner alone, because variables may be keys. */

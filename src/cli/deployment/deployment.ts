@@ -41,6 +41,9 @@ export type Upgrading = {
   backups: string
   /** Writes the database into a file of this name, where `rollBack` finds it. */
   backUp (name: string): Promise<void>
+  /** Names of the files that stand where `backUp` writes to. */
+  listBackups (): Promise<string[]>
+  deleteBackups (names: readonly string[]): Promise<void>
   /** Puts the new version in the place of the old one; coturn stays. */
   switchOver (): Promise<void>
   /** Puts the old version back, and the database as it was. */

@@ -1,5 +1,5 @@
 /** The steps of an upgrade by systemd: another release beside the one that runs, and the link put over to it. */
-import { existsSync, mkdirSync, readlinkSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readlinkSync, rmSync } from 'node:fs'
 import { TurnpikeError } from '../../protocol/errors.ts'
 import type { Deployment, Upgrading } from './deployment.ts'
 import type { Programs } from './programs.ts'
@@ -28,6 +28,8 @@ export function systemdUpgrading ({ programs, install, turnpike }: SystemdUpgrad
       const { code, err } = await turnpike(['backup', `${BACKUPS}/${name}`])
       if (code !== 0) throw new TurnpikeError('deployment-failed', `the database could not be backed up: ${err.trim()}`)
     },
+    listBackups: async () => readdirSync(BACKUPS),
+    deleteBackups: async names => { for (const name of names) rmSync(`${BACKUPS}/${name}`, { force: true }) },
     switchOver: async () => { await programs.show(install, ['switch', after ?? '']) },
     rollBack: async backup => { await programs.show(install, ['switch', before ?? '', `${BACKUPS}/${backup}`]) },
     keep: async () => {

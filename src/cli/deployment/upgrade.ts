@@ -2,6 +2,7 @@
 import { TurnpikeError } from '../../protocol/errors.ts'
 import type { Deployment, Say } from './deployment.ts'
 import { findings, keyOf, whyNotReady } from './readiness.ts'
+import { backupName, outdatedBackups } from './upgrade-backups.ts'
 
 const READY_WITHIN_MS = 60_000
 
@@ -14,9 +15,10 @@ export async function upgrade (deployment: Deployment, say: Say): Promise<void> 
   const failedBefore = await failures(deployment)
   const ending = await upgrading.whyCallsEnd()
   if (ending !== null) say(`note: ${ending}`)
-  const backup = `before-upgrade-${new Date().toISOString().replaceAll(/[:.]/g, '-')}.db`
+  const backup = backupName(new Date())
   say(`backing up into ${upgrading.backups}/${backup}`)
   await upgrading.backUp(backup)
+  await deleteOld(deployment, say)
   say('putting the new version in the place of the old one; coturn goes on relaying')
   const failure = await tried(deployment, failedBefore)
   if (failure === null) {
@@ -27,6 +29,17 @@ export async function upgrade (deployment: Deployment, say: Say): Promise<void> 
   await upgrading.rollBack(backup)
   const still = await whyNotReady(deployment, READY_WITHIN_MS)
   throw new TurnpikeError('upgrade-rolled-back', `${failure}. ${still === null ? 'The version before serves again' : `The version before was started again, and is not ready either: ${still}`}`)
+}
+
+/** Those of earlier upgrades, and none that a person made. What cannot be deleted keeps nobody from upgrading. */
+async function deleteOld ({ upgrading }: Deployment, say: Say): Promise<void> {
+  try {
+    const old = outdatedBackups(await upgrading.listBackups())
+    if (old.length > 0) await upgrading.deleteBackups(old)
+  } catch (error) {
+    if (!(error instanceof TurnpikeError)) throw error
+    say(`note: backups of earlier upgrades could not be deleted: ${error.message}`)
+  }
 }
 
 async function tried (deployment: Deployment, failedBefore: ReadonlySet<string>): Promise<string | null> {
