@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto'
 import { isIP } from 'node:net'
 import { resolve as resolvePath } from 'node:path'
 import { TurnpikeError } from '../protocol/errors.ts'
-import type { Pair } from '../tls/pair.ts'
+import { isFor, type Pair } from '../tls/pair.ts'
 import { chooseDriver } from './choose-driver.ts'
 import { DRAINS_BY_SIGNAL, isAtLeast, parseVersion, TAKES_ANY_USER_NAME, warningsOf, type CoturnVersion } from './coturn-versions.ts'
 import { forbiddenPeerFor } from './denied-peers.ts'
@@ -128,6 +128,11 @@ export class Launcher {
   /** Is it known to serve this one? */
   hasTls (tls: Pair): boolean {
     return this.#tls?.cert === tls.cert && this.#tls.key === tls.key
+  }
+
+  /** Would a client that asks it for this name take the certificate that it is known to serve? */
+  serves (name: string): boolean {
+    return this.#tls !== null && isFor(this.#tls, name)
   }
 
   keepsTls (tls: Pair): void {

@@ -103,6 +103,9 @@ export class ManagedRelay {
     if (!await serving.runsAnother()) return false
     serving.keepWhatRuns()
     await serving.start()
+    // Which certificate it has is not known, and TURN over TLS is not handed out until it is; where this fails, the next look at the certificate does it.
+    const pair = this.#needs.certificates.served()
+    if (pair !== null) await serving.installTls(pair).catch(() => {})
     for (let tries = 0; tries < LIST_TRIES && !await serving.hasTold(); tries++) await wait(LIST_PAUSE_MS, undefined, { ref: false })
     // One that does not tell may have calls.
     if (serving.count() > 0 || !await serving.hasTold()) return true

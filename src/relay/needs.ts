@@ -8,7 +8,7 @@ import type { Allocation, BegunEvent, Crowd, Remembered, TrafficEvent } from './
 export type RelayNeeds = {
   config: Pick<Config, 'dataDir' | 'domain' | 'publicHost' | 'relay' | 'relays' | 'tls' | 'certificate' | 'edge'>
   /** What TURN over TLS is served with. */
-  certificates: Pick<Certificates, 'served' | 'isFor' | 'onDisk' | 'use'>
+  certificates: Pick<Certificates, 'served' | 'onDisk' | 'use'>
   /** The shared secrets of coturn's REST scheme that are to be accepted, the one that credentials are signed with first. The argument: does this coturn bear user names that others make up? */
   secrets: (takesAnyUserName: boolean) => readonly string[]
   log: Log

@@ -184,8 +184,9 @@ class Pool implements Relay {
     const { site } = relay
     // The first one's secret is everybody's, also where somebody else runs it.
     const secret = site.config.relay.driver === 'external' && site.id !== FIRST_RELAY ? site.config.relay.secret ?? null : null
-    const { host, port, tlsPort } = relay.serving().launcher.endpoint()
-    const tlsHost = turnsHostOf(host, site.config.relay.driver, this.#needs)
+    const { launcher } = relay.serving()
+    const { host, port, tlsPort } = launcher.endpoint()
+    const tlsHost = turnsHostOf({ host, driver: site.config.relay.driver, serves: name => launcher.serves(name) }, this.#needs)
     // The edge leads to the first one.
     const edgePort = site.id === FIRST_RELAY && site.config.relay.driver !== 'external' ? edgePortFor(tlsHost, this.#needs) : null
     const tlsPorts = tlsHost === null || tlsPort === null ? [] : [edgePort, tlsPort].filter(one => one !== null)

@@ -1,7 +1,7 @@
 /** The certificate of this machine: watched, looked at before it is used, and handed to everything that serves TLS. */
 import type { Log, Part } from '../lifecycle.ts'
 import type { Metrics } from '../metrics/metrics.ts'
-import { hasEnded, isFor, isPlaceholder, lifetimeOf, readPair, readTexts, type Pair } from './pair.ts'
+import { hasEnded, isPlaceholder, lifetimeOf, readPair, readTexts, type Pair } from './pair.ts'
 
 export type CertificatesNeeds = {
   /** Where it stands; null where TLS is not served. */
@@ -22,7 +22,6 @@ export class Certificates implements Part {
   readonly #unserved = new Map<Use, string>()
   /** What is served. */
   #served: Pair | null = null
-  readonly #isFor = new Map<string, boolean>()
   /** What was refused last: told once. */
   #refused = ''
   #timer: NodeJS.Timeout | undefined
@@ -57,15 +56,6 @@ export class Certificates implements Part {
 
   served (): Pair | null {
     return this.#served
-  }
-
-  /** Would a client that asks for this name take what is served? */
-  isFor (name: string): boolean {
-    const known = this.#isFor.get(name)
-    if (known !== undefined) return known
-    const fits = this.#served !== null && isFor(this.#served, name)
-    this.#isFor.set(name, fits)
-    return fits
   }
 
   /** The files as they are, whatever is in them; null where TLS is not served. A file that cannot be read is an empty one. */
@@ -122,7 +112,6 @@ export class Certificates implements Part {
 
   #serve (pair: Pair): void {
     this.#served = pair
-    this.#isFor.clear()
     this.#showEnd()
   }
 

@@ -48,9 +48,16 @@ export function isPlaceholder ({ cert }: Pick<Pair, 'cert'>): boolean {
   return attempt(() => new X509Certificate(cert).subject.includes(`O=${PLACEHOLDER}`)) === true
 }
 
+/** Asked for each credential: to read a certificate takes longer than to make one of those. */
+const answers = new WeakMap<Pick<Pair, 'cert'>, Map<string, boolean>>()
+
 /** Would a client that asks for this name take it? */
-export function isFor ({ cert }: Pick<Pair, 'cert'>, name: string): boolean {
-  return attempt(() => new X509Certificate(cert).checkHost(name)) !== undefined && !isPlaceholder({ cert })
+export function isFor (pair: Pick<Pair, 'cert'>, name: string): boolean {
+  const known = answers.get(pair) ?? new Map<string, boolean>()
+  answers.set(pair, known)
+  const answer = known.get(name) ?? (attempt(() => new X509Certificate(pair.cert).checkHost(name)) !== undefined && !isPlaceholder(pair))
+  known.set(name, answer)
+  return answer
 }
 
 /** In Unix seconds. */

@@ -42,6 +42,9 @@ beforeAll(async () => {
 }, 600_000)
 
 afterAll(() => {
+  compose('stop', 'turnpike')
+  const left = coturn()
+  if (left !== '') docker('rm', '-fv', left)
   compose('--profile', 'full', 'down', '-v', '--remove-orphans', '-t', '5')
 }, 120_000)
 
@@ -137,8 +140,9 @@ test('a line in compose/.env is as good as naming the file', () => {
 })
 
 test('down leaves nothing behind', () => {
-  // First, because a coturn that it keeps is an orphan to compose, and it would start another one.
+  // Kept, it is none of compose's; Turnpike first, because it would start another one.
   compose('stop', 'turnpike')
+  docker('rm', '-fv', coturn())
   compose('--profile', 'full', 'down', '-v', '--remove-orphans', '-t', '5')
   expect([docker('ps', '-aq', ...OF_PROJECT), docker('volume', 'ls', '-q', ...OF_PROJECT), docker('network', 'ls', '-q', ...OF_PROJECT)]).toEqual(['', '', ''])
 })

@@ -39,9 +39,9 @@ async function listenOn (port: number, host: string): Promise<Server | null> {
 }
 
 /** A self-made certificate for localhost and 127.0.0.1, or for other names, and its key. */
-export function selfMadeCertificate (directory: string, names = ['DNS:localhost', 'IP:127.0.0.1']): { cert: string, key: string } {
+export function selfMadeCertificate (directory: string, names = ['DNS:localhost', 'IP:127.0.0.1'], subject = '/CN=localhost'): { cert: string, key: string } {
   const files = { cert: join(directory, 'cert.pem'), key: join(directory, 'key.pem') }
-  execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-subj', '/CN=localhost', '-addext', `subjectAltName=${names.join()}`, '-days', '2', '-out', files.cert, '-keyout', files.key], { stdio: 'ignore' })
+  execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-subj', subject, '-addext', `subjectAltName=${names.join()}`, '-days', '2', '-out', files.cert, '-keyout', files.key], { stdio: 'ignore' })
   return files
 }
 
