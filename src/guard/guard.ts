@@ -9,6 +9,7 @@ import type { Log, Part } from '../lifecycle.ts'
 import { decide, type Asked } from './calls.ts'
 import { engineAt, type Engine, type EngineCall } from './engine.ts'
 import { findPlace, type Place } from './place.ts'
+import { keepRaising, raise } from './raise.ts'
 import { Refused } from './refused.ts'
 
 export type GuardNeeds = {
@@ -39,6 +40,7 @@ export function createGuard (needs: GuardNeeds): Part {
     log.warn({ method, path: url?.slice(0, 200), reason: 'no connection is handed over' }, 'refused')
     socket.end('HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\nconnection: close\r\n\r\n')
   })
+  let stopRaising = (): void => {}
   return {
     name: 'guard',
     start: async () => {
@@ -47,8 +49,14 @@ export function createGuard (needs: GuardNeeds): Part {
       await listenOn(server, listen)
       chmodSync(listen, SOCKET_MODE)
       await place().then(({ data }) => log.info({ listen, data, images: needs.images }, 'the Docker engine is guarded'), (error: unknown) => log.warn({ reason: (error as Error).message }, 'nothing is passed on until this is mended'))
+      stopRaising = keepRaising(async () => {
+        const { composeProject } = await place()
+        const raised = composeProject === null ? [] : await raise(engine, composeProject)
+        if (raised.length > 0) log.info({ raised }, 'the engine had given these up after it started, for want of their network; they run now')
+      })
     },
     stop: async () => {
+      stopRaising()
       server.closeAllConnections()
       await new Promise(resolve => server.close(resolve))
     },

@@ -121,6 +121,19 @@ test('a network that is made anew gets a coturn of its own', async () => {
   expect((await outside.ask({ port: portOf('TURNPIKE_RELAY_PORT'), login })).udp.between).toBe(20_000)
 }, 90_000)
 
+test('after a start of the machine everything is back by itself, also where the engine gave it up for want of the network', async () => {
+  const ids = ['turnpike', 'edge', 'network'].map(service => compose('ps', '-q', service))
+  docker('kill', ...ids)
+  docker('kill', coturn())
+  // As older engines do it then, in whatever order.
+  for (const id of ids.slice(0, 2)) expect(() => docker('start', id)).toThrow('cannot join network of a non running container')
+  docker('start', ids[2] ?? '')
+  docker('restart', '-t', '1', compose('ps', '-q', 'guard'))
+  await untilReady()
+  expect(compose('ps', '-q', 'edge')).toBe(ids[1])
+  expect((await outside.ask({ port: portOf('TURNPIKE_RELAY_PORT'), login })).tcp.between).toBe(20_000)
+}, 90_000)
+
 test('every service but the guard is in it, in the profile full too', () => {
   const { services } = JSON.parse(compose('--profile', 'full', 'config', '--format', 'json')) as { services: Record<string, { image: string, network_mode?: string, command?: string[] | null }> }
   const modes = Object.fromEntries(Object.entries(services).map(([name, service]) => [name, service.network_mode]))

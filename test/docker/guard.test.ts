@@ -13,6 +13,8 @@ import { COTURN_IMAGE, docker, requireDocker } from '../kit/docker.ts'
 import { scratchDirectory, selfMadeCertificate, until } from '../kit/files.ts'
 import { askOver, ENGINE, startGuard, type TestGuard } from '../kit/guard.ts'
 import { makeRelay, RELAY_SECRET, type TestRelay } from '../kit/relay.ts'
+import { engineAt } from '../../src/guard/engine.ts'
+import { raise } from '../../src/guard/raise.ts'
 
 beforeAll(() => requireDocker('coturn'), 300_000)
 
@@ -213,6 +215,33 @@ test('coturn gets the network of Turnpike, whatever that is, and never one that 
   for (const [method, what] of [['POST', '/start'], ['POST', '/stop'], ['POST', '/kill?signal=SIGTERM'], ['DELETE', '?force=true'], ['GET', '/logs?stdout=true']] as const) expect((await ask(method, `/containers/${network}${what}`)).status).toBe(403)
   expect((await create(`container:${network}`)).status).toBe(201)
   expect(docker('inspect', '--format', '{{.HostConfig.NetworkMode}} {{.HostConfig.Memory}} {{.HostConfig.PidsLimit}}', `turnpike-relay-turnpike-${'a'.repeat(12)}`)).toBe(`container:${network} ${2 ** 29} 1024`)
+})
+
+test('what the engine gave up for want of its network is started again, of our project alone, and nothing that somebody stopped', async () => {
+  const project = `turnpike-test-${process.pid}`
+  const make = (name: string, ...options: string[]): string => {
+    whenDone(() => { docker('rm', '-f', `${project}-${name}`) })
+    return docker('create', '--init', '--name', `${project}-${name}`, ...options, '--entrypoint', 'sleep', COTURN_IMAGE, 'infinity')
+  }
+  const ours = ['--label', `com.docker.compose.project=${project}`]
+  const network = make('network', '--network', 'none')
+  const joins = ['--network', `container:${network}`]
+  const names = ['one', 'two', 'no-policy', 'stranger']
+  make('one', ...ours, ...joins, '--restart', 'unless-stopped')
+  make('two', ...ours, ...joins, '--restart', 'always')
+  make('no-policy', ...ours, ...joins)
+  make('stranger', ...joins, '--restart', 'unless-stopped')
+  for (const name of names) expect(() => docker('start', `${project}-${name}`)).toThrow('cannot join network of a non running container')
+  make('stopped', ...ours, '--network', 'none', '--restart', 'unless-stopped')
+  const engine = engineAt(ENGINE)
+  const running = (): string[] => [...names, 'stopped'].filter(name => docker('inspect', '--format', '{{.State.Running}}', `${project}-${name}`) === 'true')
+  // Still not there.
+  expect([await raise(engine, project), running()]).toEqual([[], []])
+  docker('start', network)
+  expect((await raise(engine, project)).sort()).toEqual([`${project}-one`, `${project}-two`])
+  expect(running()).toEqual(['one', 'two'])
+  docker('stop', '-t', '0', `${project}-one`)
+  expect([await raise(engine, project), running()]).toEqual([[], ['two']])
 })
 
 test('containers of others are neither seen nor touched, and nothing but the calls of the driver is passed on', async () => {
