@@ -43,8 +43,8 @@ beforeAll(async () => {
 
 afterAll(() => {
   compose('stop', 'turnpike')
-  const left = coturn()
-  if (left !== '') docker('rm', '-fv', left)
+  const left = coturn().split('\n').filter(id => id !== '')
+  if (left.length > 0) docker('rm', '-fv', ...left)
   compose('--profile', 'full', 'down', '-v', '--remove-orphans', '-t', '5')
 }, 120_000)
 
