@@ -28,13 +28,13 @@ const coturn = (): string => docker('ps', '-q', '--no-trunc', ...OF_PROJECT, '--
 const untilReady = async (): Promise<void> => await until('readyz', async () => await fetch(`http://127.0.0.1:${portOf('TURNPIKE_HTTP_PORT')}/readyz`).then(({ ok }) => ok, () => false), 60_000)
 
 beforeAll(async () => {
-  await requireDocker('coturn', 'debian', 'node', 'haproxy')
+  await requireDocker('coturn', 'debian', 'node', 'haproxy', 'prometheus')
   requireCompose()
   outside = buildOutside()
   const ports = await freePorts(NAMES.length)
   // The policy of a machine in a private network: the world outside has such addresses here.
   env = { ...Object.fromEntries(NAMES.map((name, i) => [name, String(ports[i])])), TURNPIKE_DOMAIN: DOMAIN, TURNPIKE_RELAY_EXTERNAL_IP: outside.machine, TURNPIKE_RELAY_MIN_PORT: '22700', TURNPIKE_RELAY_MAX_PORT: '22719', TURNPIKE_RELAY_PEERS: 'lan', TURNPIKE_RELAY_ON_STOP: 'keep' }
-  compose('up', '-d', '--build')
+  compose('up', '-d', '--build', 'turnpike', 'edge', 'prometheus')
   await untilReady()
   const [, key = ''] = /TURNPIKE_API_KEY=(\S+)/.exec(compose('exec', '-T', 'turnpike', 'turnpike', 'keys', 'first')) ?? []
   const { username, credential } = await (await fetch(`http://127.0.0.1:${portOf('TURNPIKE_HTTP_PORT')}/v1/turn/credentials`, { method: 'POST', headers: { authorization: `Bearer ${key}` } })).json() as { username: string, credential: string }
@@ -122,15 +122,17 @@ test('a network that is made anew gets a coturn of its own', async () => {
 }, 90_000)
 
 test('after a start of the machine everything is back by itself, also where the engine gave it up for want of the network', async () => {
-  const ids = ['turnpike', 'edge', 'network'].map(service => compose('ps', '-q', service))
+  const ids = ['turnpike', 'edge', 'prometheus', 'network'].map(service => compose('ps', '-q', service))
   docker('kill', ...ids)
   docker('kill', coturn())
   // As older engines do it then, in whatever order.
-  for (const id of ids.slice(0, 2)) expect(() => docker('start', id)).toThrow('cannot join network of a non running container')
-  docker('start', ids[2] ?? '')
+  for (const id of ids.slice(0, -1)) expect(() => docker('start', id)).toThrow('cannot join network of a non running container')
+  docker('start', ids.at(-1) ?? '')
   docker('restart', '-t', '1', compose('ps', '-q', 'guard'))
   await untilReady()
-  expect(compose('ps', '-q', 'edge')).toBe(ids[1])
+  expect(['edge', 'prometheus'].map(service => compose('ps', '-q', service))).toEqual(ids.slice(1, -1))
+  const targets = async (): Promise<string> => await fetch(`http://127.0.0.1:${portOf('PROMETHEUS_PORT')}/api/v1/query?query=up`).then(async answer => await answer.text(), () => '')
+  await until('Prometheus has us as a target', async () => /"job":"turnpike"[^\]]*\},"value":\[[\d.]+,"1"\]/.test(await targets()), 40_000)
   expect((await outside.ask({ port: portOf('TURNPIKE_RELAY_PORT'), login })).tcp.between).toBe(20_000)
 }, 90_000)
 
