@@ -59,8 +59,8 @@ export function examinePortRange ({ id, driver, minPort, maxPort }: DoctorSubjec
   const about = `relay ${id}, ports`
   if (driver === 'external') return []
   const ports = maxPort - minPort + 1
-  // A container with the network of the machine publishes no port; a proxy process for each would eat the memory.
-  const cost = driver === 'docker' ? ' The container has the network of the machine, so that they cost nothing.' : ''
+  // With compose/bridge.yaml it is not so: there each has a proxy process, which is why there are few.
+  const cost = driver === 'docker' ? ' In a container with the network of the machine they cost nothing.' : ''
   if (ports >= LEAST_PORTS) return [finding('port-range', about, 'ok', `${ports} ports, ${minPort} to ${maxPort}: so many allocations at a time.${cost}`)]
   return [finding('port-range', about, 'warning', `${ports} ports, ${minPort} to ${maxPort}: one call commonly takes 2 to 6.${cost}`, 'Set TURNPIKE_RELAY_MAX_PORT higher, or leave it unset; "turnpike size" tells what the machine carries. Open the ports in the firewall too.')]
 }
