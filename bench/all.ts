@@ -2,7 +2,7 @@
 import { spawnSync } from 'node:child_process'
 
 const ON_CORE_1 = ['credentials', 'signaling', 'signaling-latency', 'signaling-memory', 'signaling-resumes']
-const ANYWHERE = ['startup', 'call-setup', 'revocation', 'relayed-packets', 'edge', 'telemetry', 'feed', 'feed-table', 'reconciliation']
+const ANYWHERE = ['startup', 'call-setup', 'revocation', 'relayed-packets', 'edge', 'telemetry', 'feed', 'feed-table', 'reconciliation', 'appliance']
 
 const flags = ['--disable-warning=ExperimentalWarning', '--expose-gc']
 function run (name: string, pinned: string[]): void {

@@ -7,6 +7,7 @@
 #   scripts/make-test-images.sh node        node:24-bookworm-slim (Node.js as npm brings it)
 #   scripts/make-test-images.sh prometheus  the image that compose/compose.yaml names (Debian's Prometheus)
 #   scripts/make-test-images.sh haproxy     the one that it names for the edge (Debian's HAProxy)
+#   scripts/make-test-images.sh grafana     the one that it names for Grafana (says that it is healthy, and nothing else)
 #   scripts/make-test-images.sh systemd     turnpike-test/systemd:bookworm (a machine with systemd, Node.js and npm)
 #   scripts/make-test-images.sh root        what they are made of, beforehand; needs no engine
 #
@@ -20,6 +21,7 @@ DEBIAN_IMAGES=(debian:bookworm-slim debian:forky-slim)
 NODE_IMAGE=node:24-bookworm-slim
 PROMETHEUS_IMAGE=$(grep -oE "prom/prometheus:[^ ]+" compose/compose.yaml | head -n 1 || true)
 HAPROXY_IMAGE=$(grep -oE "haproxy:[0-9][^ ]+" compose/compose.yaml | head -n 1 || true)
+GRAFANA_IMAGE=$(grep -oE "grafana/grafana:[^ ]+" compose/compose.yaml | head -n 1 || true)
 
 has_image() { docker image inspect "$1" >/dev/null 2>&1; }
 
@@ -128,6 +130,35 @@ make_node() {
   rm -rf "$root"
 }
 
+# Debian has no Grafana. Where the official image has things, with its user.
+make_grafana() {
+  has_image "$GRAFANA_IMAGE" && return
+  make_node
+  local files
+  files=$(mktemp -d)
+  cat >"$files/run.sh" <<'END'
+#!/bin/sh
+exec node -e 'require("http").createServer((_, answer) => answer.end("{}")).listen(process.env.GF_SERVER_HTTP_PORT, process.env.GF_SERVER_HTTP_ADDR)'
+END
+  cat >"$files/wget" <<'END'
+#!/bin/sh
+for url; do :; done
+exec node -e 'fetch(process.argv[1]).then(({ ok }) => process.exit(ok ? 0 : 1), () => process.exit(1))' "$url"
+END
+  chmod 755 "$files"/*
+  cat >"$files/Dockerfile" <<END
+FROM $NODE_IMAGE
+COPY run.sh /
+COPY wget /usr/local/bin/
+RUN mkdir /var/lib/grafana && chown 472:0 /var/lib/grafana
+USER 472
+ENTRYPOINT ["/run.sh"]
+END
+  DOCKER_BUILDKIT=0 docker build --quiet --network none --tag "$GRAFANA_IMAGE" "$files" >/dev/null
+  rm -r "$files"
+  echo "made $GRAFANA_IMAGE"
+}
+
 # A Debian of its own: its systemd (252) runs on machines with either version of cgroups.
 make_systemd() {
   has_image turnpike-test/systemd:bookworm && return
@@ -154,6 +185,7 @@ for what in "${@:-coturn}"; do
     node) make_node ;;
     prometheus) make_prometheus ;;
     haproxy) make_haproxy ;;
+    grafana) make_grafana ;;
     systemd) make_systemd ;;
     *) echo "unknown image: $what" >&2; exit 64 ;;
   esac

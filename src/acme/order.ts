@@ -9,7 +9,8 @@ import type { Challenge, Failure, FromProcess, Question, Task, ToProcess } from 
 export type Show = (present: boolean, challenge: Challenge) => Promise<void>
 
 const PROGRAM = fileURLToPath(new URL('./order-process.ts', import.meta.url))
-const NODE_FLAGS = ['--disable-warning=ExperimentalWarning']
+/** In the image there are no types, and what takes its files without them is among our own flags. */
+const NODE_FLAGS = process.features.typescript === false ? process.execArgv : ['--disable-warning=ExperimentalWarning']
 /** A hook for DNS alone may take two minutes. */
 const DEADLINE_MS = 600_000
 

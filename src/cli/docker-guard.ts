@@ -1,24 +1,20 @@
 /** `turnpike docker-guard`: stays between Turnpike and the Docker engine until a signal ends it. */
 import { resolve as resolvePath } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { TurnpikeError } from '../protocol/errors.ts'
 import type { Config } from '../config/schema.ts'
-import { createGuard } from '../guard/guard.ts'
-import { UsageError, type Input } from './command.ts'
-import { createLogger } from './logger.ts'
-import { stopSignal } from './stop-signal.ts'
+import type { Input } from './command.ts'
+import type { GuardTask } from './guard-program.ts'
 
 const ENGINE = '/var/run/docker.sock'
 const LISTEN = '/guard/docker.sock'
-const STOP_MS = 1000
+const PROGRAM = fileURLToPath(new URL('./guard-program.ts', import.meta.url))
 
-/** Resolves to the exit code. */
-export async function dockerGuard ({ options: { engine = ENGINE, listen = LISTEN } }: Input, config: Config): Promise<number> {
-  const asked = stopSignal()
-  const log = createLogger(config.log.level, process.stderr.isTTY === true)
-  const guard = createGuard({ engine, listen, dataDir: resolvePath(config.dataDir), images: imagesOf(config), log })
-  await guard.start().catch((error: unknown) => { throw new UsageError(`--listen ${listen}: ${(error as Error).message}`) })
-  log.info({ signal: await asked }, 'stopping')
-  await guard.stop(STOP_MS)
-  return 0
+/** Becomes the guard; this process is replaced by one that has a third of the memory, under the same id. */
+export function dockerGuard ({ options: { engine = ENGINE, listen = LISTEN } }: Input, config: Config): never {
+  const task: GuardTask = { engine, listen, dataDir: resolvePath(config.dataDir), images: imagesOf(config), logLevel: config.log.level }
+  process.execve?.(process.execPath, [process.execPath, ...process.execArgv, PROGRAM, JSON.stringify(task)])
+  throw new TurnpikeError('internal', 'this system has no execve')
 }
 
 /** Every image that the settings name. */

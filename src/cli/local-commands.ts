@@ -85,7 +85,7 @@ export const LOCAL_COMMANDS: Readonly<Record<string, LocalCommand>> = {
       const loaded = loadOrComplain(env)
       if (loaded === null) return ERRORS['config-invalid'].exit
       const { dockerGuard } = await import('./docker-guard.ts')
-      return await dockerGuard(input, loaded.config)
+      return dockerGuard(input, loaded.config)
     },
   },
   backup: {

@@ -7,6 +7,7 @@ import { keepFirstKeys, keptFirstKeys } from './first-keys.ts'
 import { createLogger } from './logger.ts'
 import { stopSignal } from './stop-signal.ts'
 import { renderSummary } from './summary.ts'
+import { trimMemory } from './trim-memory.ts'
 
 /** Everything must be gone 3 s after Ctrl-C; the rest is for the process itself. */
 const STOP_DEADLINE_MS = 2500
@@ -39,6 +40,7 @@ export async function serve ({ config }: Loaded, { env, version, installRelay }:
     leaveControlFile(config.dataDir, { url: app.url(), key: app.lendAdminKey() })
     const publicHost = config.publicHost ?? app.relayHealth().publicAddress
     process.stdout.write(renderSummary(app, { callPage: config.callPage === 'open', publicHost, atTerminal, keysFile: keptFirstKeys(config.dataDir)?.file ?? null }))
+    trimMemory()
     log.info({ signal: await asked }, 'stopping')
   }
   rmSync(controlFileOf(config.dataDir), { force: true })

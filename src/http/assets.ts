@@ -6,6 +6,9 @@ import { gzipSync } from 'node:zlib'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { TurnpikeError } from '../protocol/errors.ts'
 
+/** Not in the image, which is run with --no-strip-types. */
+const HAS_TYPES = process.features.typescript !== false
+
 export type Asset = { body: Buffer, gzipped: Buffer, type: string, etag: string }
 
 /** What a browser may have: an allow-list, by the path under /assets/. */
@@ -49,7 +52,7 @@ export function readAssets (): ReadonlyMap<string, Asset> {
 /** One file of src/, such as console/call.html. */
 export function readAsset (file: string): Asset {
   const text = readFileSync(new URL(`../${file}`, import.meta.url), 'utf8')
-  return asset(Buffer.from(file.endsWith('.ts') ? stripTypeScriptTypes(text) : text), typeOf(file))
+  return asset(Buffer.from(file.endsWith('.ts') && HAS_TYPES ? stripTypeScriptTypes(text) : text), typeOf(file))
 }
 
 function asset (body: Buffer, type: string): Asset {

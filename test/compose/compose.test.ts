@@ -5,6 +5,7 @@
  */
 import { execFileSync } from 'node:child_process'
 import { existsSync, readFileSync, statSync } from 'node:fs'
+import { stripTypeScriptTypes } from 'node:module'
 import { connect } from 'node:tls'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { sbom } from '../../scripts/sbom.ts'
@@ -107,6 +108,23 @@ test('the edge leads HTTPS to us, the name of the relay to coturn, and port 80 t
   expect(asked.join(' ')).toContain('$EDGE_STATUS_PORT')
   expect(() => docker('exec', idOf('edge'), ...asked)).not.toThrow()
   expect(() => docker('exec', '-e', 'EDGE_STATUS_PORT=1', idOf('edge'), ...asked)).toThrow()
+})
+
+test('all of it together, idle, takes less than 150 MB, and health is asked about without another Node.js', async () => {
+  const all = [idOf('turnpike'), idOf('guard'), idOf('edge'), coturnOf()]
+  const used = (): number => {
+    const each = [...docker('stats', '--no-stream', '--format', '{{.MemUsage}}', ...all).matchAll(/^([\d.]+)MiB/gm)].map(([, amount]) => Number(amount) * 1024 ** 2)
+    expect(each).toHaveLength(all.length)
+    return each.reduce((sum, one) => sum + one, 0)
+  }
+  // A health check of the guard's is a process of its own for a moment.
+  await until('it is idle', () => used() < 150e6).catch(() => expect(used()).toBeLessThan(150e6))
+  const [, ...asked] = JSON.parse(docker('inspect', '--format', '{{json .Config.Healthcheck.Test}}', idOf('turnpike'))) as string[]
+  expect(asked[0]).toBe('bash')
+  expect(() => docker('exec', idOf('turnpike'), ...asked)).not.toThrow()
+  expect(() => docker('exec', '-e', 'TURNPIKE_HTTP_PORT=1', idOf('turnpike'), ...asked)).toThrow()
+  // Another port that speaks HTTP, and has no such page.
+  expect(() => docker('exec', '-e', 'TURNPIKE_HTTP_PORT=9464', idOf('turnpike'), ...asked)).toThrow()
 })
 
 test('coturn runs beside it, started and watched through the Docker API', async () => {
@@ -241,7 +259,7 @@ test('nothing but the guard runs as root, nothing has a right that it does not n
   expect(logs()).not.toContain('"refused"')
 })
 
-test('the image is small, holds what the lockfile says and nothing to build with, and tells it', () => {
+test('the image is small, holds what the lockfile says and nothing to build with, and tells it', async () => {
   const size = (image: string): number => Number(docker('image', 'inspect', '--format', '{{.Size}}', image))
   // On top of 75 MB of debian:bookworm-slim.
   expect(size('turnpike:0.4.0') - size('debian:bookworm-slim')).toBeLessThan(170e6)
@@ -254,6 +272,10 @@ test('the image is small, holds what the lockfile says and nothing to build with
   const { version } = JSON.parse(readFileSync('package.json', 'utf8')) as { version: string }
   expect(docker('image', 'inspect', '--format', '{{index .Config.Labels "org.opencontainers.image.version"}} {{.Config.User}}', `turnpike:${version}`)).toBe(`${version} 65534:65534`)
   expect(inside('cat', '/proc/1/comm')).toBe('tini\n')
+  // Its pages, too, come without types.
+  const script = await (await fetch(`${base}/assets/console/call.ts`)).text()
+  expect(script).toBe(stripTypeScriptTypes(readFileSync('src/console/call.ts', 'utf8')))
+  expect(script).toBe(inside('cat', '/turnpike/src/console/call.ts'))
 })
 
 test('a volume of a version that ran as root is told with the cure, and the cure works', () => {

@@ -7,7 +7,7 @@ import { until } from './files.ts'
 export const COTURN_IMAGE = 'coturn/coturn:4.18.0-r0'
 
 /** Makes sure of an engine and of images. Fails with what to install. */
-export async function requireDocker (...images: ('coturn' | 'debian' | 'node' | 'prometheus' | 'haproxy' | 'systemd')[]): Promise<void> {
+export async function requireDocker (...images: ('coturn' | 'debian' | 'node' | 'prometheus' | 'haproxy' | 'grafana' | 'systemd')[]): Promise<void> {
   if (!answers()) startEngine()
   await until('the Docker engine answers', answers, 30_000)
   if (images.length > 0) execFileSync('scripts/make-test-images.sh', images, { stdio: ['ignore', 'ignore', 'inherit'] })

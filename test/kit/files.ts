@@ -47,17 +47,23 @@ export function selfMadeCertificate (directory: string, names = ['DNS:localhost'
 
 /** A root of the test's own, a chain for these names that it has signed, and a home in which Chromium trusts it. */
 export function certificateChain (directory: string, names: readonly string[]): { cert: string, key: string, home: string } {
-  const files = { cert: join(directory, 'chain.pem'), key: join(directory, 'chain.key'), home: join(directory, 'home') }
+  const files = { cert: join(directory, 'chain.pem'), key: join(directory, 'chain.key') }
   execFileSync('sh', ['-ec', `cd ${directory}
     openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj '/CN=Root of a test' -addext basicConstraints=critical,CA:TRUE -addext keyUsage=critical,keyCertSign -days 2 -out root.pem -keyout root.key
     openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=${names[0]} -keyout chain.key -out chain.csr
     printf 'subjectAltName=${names.map(name => `DNS:${name}`).join()}\nextendedKeyUsage=serverAuth\n' >extensions
     openssl x509 -req -in chain.csr -CA root.pem -CAkey root.key -CAcreateserial -days 2 -extfile extensions -out leaf.pem
-    cat leaf.pem root.pem >chain.pem
-    mkdir -p home/.pki/nssdb
-    certutil -N -d sql:home/.pki/nssdb --empty-password
-    certutil -A -d sql:home/.pki/nssdb -n root -t C,, -i root.pem`], { stdio: ['ignore', 'ignore', 'pipe'] })
-  return files
+    cat leaf.pem root.pem >chain.pem`], { stdio: ['ignore', 'ignore', 'pipe'] })
+  return { ...files, home: trustingHome(directory, join(directory, 'root.pem')) }
+}
+
+/** A home in which Chromium trusts what this root has signed. */
+export function trustingHome (directory: string, root: string): string {
+  const home = join(directory, 'home')
+  execFileSync('sh', ['-ec', `mkdir -p ${home}/.pki/nssdb
+    certutil -N -d sql:${home}/.pki/nssdb --empty-password
+    certutil -A -d sql:${home}/.pki/nssdb -n root -t C,, -i ${root}`], { stdio: ['ignore', 'ignore', 'pipe'] })
+  return home
 }
 
 /** Waits until something holds; fails with what was waited for. */

@@ -11,6 +11,8 @@ export const PUBLIC_IP = '203.0.113.10'
 export type Internet = {
   pub: string
   clients: string[]
+  /** One more machine in the middle, with this address in 203.0.113.0/24; in a namespace that is told. */
+  machine (name: string, address: string): string
   /** Takes the cable out of a client, and puts it back. */
   unplug (client: string): void
   plug (client: string): void
@@ -32,7 +34,8 @@ export function buildInternet (clients: number): Internet {
   const pub = `${tag}pub`
   const names = Array.from({ length: clients }, (_, i) => ({ client: `${tag}c${i}`, nat: `${tag}n${i}`, number: i }))
   const all = [pub, ...names.flatMap(({ client, nat }) => [client, nat])]
-  whenDone(() => { for (const name of all) execFileSync('sh', ['-c', `ip netns pids ${name} 2>/dev/null | xargs -r kill -9; ip netns del ${name} 2>/dev/null || true`]) })
+  const made = [...all]
+  whenDone(() => { for (const name of made) execFileSync('sh', ['-c', `ip netns pids ${name} 2>/dev/null | xargs -r kill -9; ip netns del ${name} 2>/dev/null || true`]) })
   for (const name of all) sh(`ip netns add ${name}; ip -n ${name} link set lo up`)
   // A bridge in pub is the internet; coturn ends a session whose packet finds no route, so there is a way out that swallows.
   sh(`ip -n ${pub} link add net type bridge; ip -n ${pub} link set net up; ip -n ${pub} addr add ${PUBLIC_IP}/24 dev net
@@ -77,6 +80,15 @@ table ip filter {
   return {
     pub,
     clients: names.map(({ client }) => client),
+    machine: (name, address) => {
+      const [machine, cable] = [`${tag}${name}`, `${tag}x${made.length}`]
+      made.push(machine)
+      sh(`ip netns add ${machine}; ip -n ${machine} link set lo up
+          ip link add ${cable} netns ${pub} type veth peer name wan netns ${machine}
+          ip -n ${pub} link set ${cable} master net up
+          ip -n ${machine} link set wan up; ip -n ${machine} addr add ${address}/24 dev wan`)
+      return machine
+    },
     unplug: client => sh(`ip -n ${natOf(client)} link set lan down`),
     plug: client => sh(`ip -n ${natOf(client)} link set lan up`),
     blockUdp: client => sh(`ip netns exec ${natOf(client)} nft insert rule ip filter forward meta l4proto udp drop`),
