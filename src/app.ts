@@ -31,6 +31,8 @@ export type World = {
   dockerHost: string | undefined
   /** May coturn be installed with apt where it is missing? */
   installRelay: boolean
+  /** The environment of this process, for programs of the operator's that it starts; without settings of ours they get it. */
+  env?: Readonly<Record<string, string | undefined>>
   /** The addresses of a name, where this machine is not to be asked. */
   resolve?: (name: string) => Promise<readonly string[]>
 }

@@ -9,6 +9,8 @@ export type Order = {
   email: string | null
   names: readonly string[]
   challenge: 'http-01' | 'dns-01'
+  /** How often it is asked how far it is, half a second apart at first and five in the end. */
+  polls: number
 }
 export type Task = { order: Order } | { placeholder: { organisation: string } }
 /** To be shown to the authority, or no longer. `value`: what stands at the path of http-01, or in the record of dns-01. */
@@ -21,6 +23,8 @@ export type FromProcess =
   | { done: { cert: string, key: string } }
   | { failed: Failure }
 export type Failure = {
+  /** The authority did not answer, or only that it is out of order; it was not through when we had waited long enough; or its answer was another one than RFC 8555 knows. */
+  kind: 'unreachable' | 'pending' | 'strange'
   message: string
   /** What the authority said: RFC 7807, as RFC 8555 §6.7 uses it. */
   said: Said[]

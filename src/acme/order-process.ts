@@ -9,8 +9,9 @@ import { rootCertificates } from 'node:tls'
 import type { Challenge, Failure, FromProcess, Order, Said, ToProcess } from './order-messages.ts'
 
 const REQUEST_TIMEOUT_MS = 30_000
-/** How often the authority is asked how far it is: about a minute in all. */
-const POLLING = { backoffAttempts: 16, backoffMin: 500, backoffMax: 5000 }
+const POLLING = { backoffMin: 500, backoffMax: 5000 }
+/** What acme-client says when it has asked often enough how far the authority is. */
+const STILL_PENDING = 'Operation is pending or processing'
 const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' }
 const PLACEHOLDER_MS = 3650 * 86_400_000
 const TYPE = 'urn:ietf:params:acme:error:'
@@ -18,6 +19,8 @@ const TYPE = 'urn:ietf:params:acme:error:'
 /** What the authority refused in this process' only order. */
 const said: Said[] = []
 let retryAfterSeconds: number | null = null
+/** The last request came to nothing. */
+let isAway = false
 const asked = new Map<number, (problem: string | null) => void>()
 
 function send (message: FromProcess): void {
@@ -37,8 +40,12 @@ async function ask (present: boolean, challenge: Challenge): Promise<void> {
 /** Every answer is handed on, whatever its status: the library would wait and repeat by itself, without a bound, and tell only a part of what was said. */
 function listen (): void {
   axios.interceptors.response.clear()
-  axios.interceptors.response.use(null, error => {
+  axios.interceptors.response.use(response => {
+    isAway = false
+    return response
+  }, error => {
     const { response } = error as { response?: { status: number, data: unknown, headers: Record<string, string | undefined> } }
+    isAway = response === undefined || response.status >= 500
     if (response === undefined) throw error
     remember(response)
     return response
@@ -65,11 +72,11 @@ function secondsOf (text: string): number | null {
   return Number.isFinite(seconds) ? Math.max(0, Math.ceil(seconds)) : null
 }
 
-async function order ({ directory, ca, accountKey, email, names, challenge: kind }: Order): Promise<{ cert: string, key: string }> {
+async function order ({ directory, ca, accountKey, email, names, challenge: kind, polls }: Order): Promise<{ cert: string, key: string }> {
   listen()
   axios.defaults.timeout = REQUEST_TIMEOUT_MS
   if (ca !== null) axios.defaults.httpsAgent = new Agent({ ca: [...rootCertificates, ca] })
-  const client = new Client({ directoryUrl: directory, accountKey, ...POLLING })
+  const client = new Client({ directoryUrl: directory, accountKey, backoffAttempts: polls, ...POLLING })
   await useAccount(client, email)
   const [key, csr] = await requests.createCsr({ altNames: [...names] }, await requests.createPrivateEcdsaKey('P-256'))
   const cert = await client.auto({
@@ -120,7 +127,8 @@ async function work (task: ToProcess): Promise<void> {
   try {
     send({ done: 'order' in task ? await order(task.order) : await placeholder(task.placeholder.organisation) })
   } catch (error) {
-    send({ failed: { message: wordsOf(error), said, retryAfterSeconds } satisfies Failure })
+    const message = wordsOf(error)
+    send({ failed: { kind: isAway ? 'unreachable' : message === STILL_PENDING ? 'pending' : 'strange', message, said, retryAfterSeconds } satisfies Failure })
   }
   process.disconnect()
 }

@@ -3,6 +3,7 @@ import { fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { TurnpikeError, type ErrorCode } from '../protocol/errors.ts'
 import type { Pair } from '../tls/pair.ts'
+import { foreignEnvironment, type Environment } from './environment.ts'
 import type { Challenge, Failure, FromProcess, Question, Task, ToProcess } from './order-messages.ts'
 
 /** Shows something to the authority, or takes it away again. Throws with what is in the way. */
@@ -11,12 +12,12 @@ export type Show = (present: boolean, challenge: Challenge) => Promise<void>
 const PROGRAM = fileURLToPath(new URL('./order-process.ts', import.meta.url))
 /** In the image there are no types, and what takes its files without them is among our own flags. */
 const NODE_FLAGS = process.features.typescript === false ? process.execArgv : ['--disable-warning=ExperimentalWarning']
-/** A hook for DNS alone may take two minutes. */
+/** A hook for DNS alone may take two minutes, and the authority three. */
 const DEADLINE_MS = 600_000
 
-/** Throws acme-refused, acme-rate-limited, acme-challenge-failed, acme-hook-failed or acme-unreachable. */
-export async function runTask (task: Task, show: Show, signal: AbortSignal): Promise<Pair> {
-  const child = fork(PROGRAM, { execArgv: NODE_FLAGS, stdio: ['ignore', 'ignore', 'ignore', 'ipc'], signal, killSignal: 'SIGKILL', timeout: DEADLINE_MS })
+/** Throws acme-refused, acme-rate-limited, acme-challenge-failed, acme-hook-failed, acme-pending, acme-not-understood or acme-unreachable. */
+export async function runTask (task: Task, show: Show, { env, signal }: { env: Environment, signal: AbortSignal }): Promise<Pair> {
+  const child = fork(PROGRAM, { execArgv: NODE_FLAGS, env: foreignEnvironment(env), stdio: ['ignore', 'ignore', 'ignore', 'ipc'], signal, killSignal: 'SIGKILL', timeout: DEADLINE_MS })
   // Its end must not wait for ours.
   child.unref()
   return await new Promise<Pair>((resolve, reject) => {
@@ -27,7 +28,8 @@ export async function runTask (task: Task, show: Show, signal: AbortSignal): Pro
       answer(show, message).then(
         () => tell({ answered: message.ask, problem: null }),
         (error: unknown) => {
-          own ??= error
+          // What cannot be taken away again is in the way of nothing.
+          if (message.present) own ??= error
           tell({ answered: message.ask, problem: (error as Error).message })
         })
     })
@@ -45,10 +47,12 @@ async function answer (show: Show, { present, challenge }: Question): Promise<vo
 /** Errors of RFC 8555 §6.7 that tell of what the authority saw when it asked for the name. */
 const SEEN = ['connection', 'dns', 'tls', 'unauthorized', 'incorrectResponse']
 
-function errorOf ({ message, said, retryAfterSeconds }: Failure): TurnpikeError {
+const SAID_NOTHING: Readonly<Record<Failure['kind'], ErrorCode>> = { unreachable: 'acme-unreachable', pending: 'acme-pending', strange: 'acme-not-understood' }
+
+function errorOf ({ kind, message, said, retryAfterSeconds }: Failure): TurnpikeError {
   const more = retryAfterSeconds === null ? {} : { retryAfterSeconds }
   const [first] = said
-  if (first === undefined) return new TurnpikeError('acme-unreachable', message)
+  if (first === undefined) return new TurnpikeError(SAID_NOTHING[kind], message, more)
   const detail = said.map(problem => problem.detail).join('; ').slice(0, 1000)
   return new TurnpikeError(codeOf(first.type, first.status), detail, more)
 }

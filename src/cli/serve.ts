@@ -29,6 +29,7 @@ export async function serve ({ config }: Loaded, { env, version, installRelay }:
     version,
     programPath: (env['PATH'] ?? '').split(':').filter(directory => directory !== ''),
     dockerHost: env['DOCKER_HOST'],
+    env,
     installRelay,
   })
   const atTerminal = process.stdout.isTTY === true

@@ -14,8 +14,6 @@ const CLOSE_MS = 30_000
 const MOST_REASON_BYTES = 123
 /** Whoever does not read is sent no pong: it will want the last one alone (RFC 6455 §5.5.3). */
 const MOST_UNREAD_BYTES = 65_536
-/** Refusals as ws calls them. */
-const REFUSALS: Readonly<Record<FrameError['closeCode'], string>> = { 1002: 'WS_ERR_PROTOCOL', 1007: 'WS_ERR_INVALID_UTF8', 1008: 'WS_ERR_TOO_MANY_BUFFERED_PARTS', 1009: 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH' }
 
 type Listeners = { message (data: Buffer, isBinary: boolean): void, ping (data: Buffer): void, pong (data: Buffer): void, close (code: number): void, error (error: Error): void }
 const nobody = (): void => {}
@@ -34,7 +32,7 @@ export class FramedSocket implements FrameReceiver {
   #state = OPEN
   /** Neither side has ended the conversation, and all that came were frames. */
   #isReading = true
-  /** What the other side has closed with. */
+  /** What the other side has closed with, or we had to, because of what it sent. */
   #closedWith = CLOSED_ABNORMALLY
   #timer: NodeJS.Timeout | null = null
   /** What is still read after we have closed. */
@@ -123,8 +121,9 @@ export class FramedSocket implements FrameReceiver {
     } catch (error) {
       if (!(error instanceof FrameError)) throw error
       this.#stopReading()
+      this.#closedWith = error.closeCode
       this.close(error.closeCode)
-      this.#listeners.error.call(this as never, Object.assign(error, { code: REFUSALS[error.closeCode] }))
+      this.#listeners.error.call(this as never, error)
     }
   }
 

@@ -8,6 +8,8 @@ import type { Certificates } from '../tls/certificates.ts'
 import type { Pair } from '../tls/pair.ts'
 import { parseProxyHeader } from './proxy-protocol.ts'
 
+/** Null: the connection is the proxy's own. */
+type Named = { client: { address: string, port: number } | null }
 export type HttpsNeeds = { https: Config['https'], certificates: Pick<Certificates, 'served' | 'use'>, backlog: number }
 
 /** For the header of a proxy, and again for the handshake. */
@@ -20,8 +22,8 @@ export class HttpsListener {
   readonly #tls: TlsServer
   readonly #proxies = new BlockList()
   readonly #open = new Set<Socket>()
-  /** Who is behind a connection of a proxy, by the proxy's address and port. */
-  readonly #clients = new Map<string, { address: string, port: number }>()
+  /** Who is behind a connection of a proxy, by its two ends. */
+  readonly #named = new Map<string, Named>()
   #pair: Pair | null = null
 
   constructor (http: HttpServer, needs: HttpsNeeds) {
@@ -57,8 +59,9 @@ export class HttpsListener {
 
   #serve (pair: Pair): void {
     if (pair === this.#pair) return
-    this.#pair = pair
     this.#tls.setSecureContext({ cert: pair.cert, key: pair.key, minVersion: 'TLSv1.2' })
+    // Not before: one that is refused is not served.
+    this.#pair = pair
   }
 
   #take (socket: Socket): void {
@@ -66,7 +69,7 @@ export class HttpsListener {
     socket.once('close', () => this.#open.delete(socket))
     socket.on('error', () => socket.destroy())
     const { remoteAddress = '' } = socket
-    if (this.#proxies.check(remoteAddress, isIPv4(remoteAddress) ? 'ipv4' : 'ipv6')) this.#readHeader(socket)
+    if (this.#isProxy(remoteAddress)) this.#readHeader(socket)
     else this.#tls.emit('connection', socket)
   }
 
@@ -94,22 +97,35 @@ export class HttpsListener {
     socket.on('readable', onReadable)
   }
 
-  #remember (socket: Socket, client: { address: string, port: number } | null): void {
-    if (client === null) return
+  #isProxy (address: string): boolean {
+    return this.#proxies.check(address, isIPv4(address) ? 'ipv4' : 'ipv6')
+  }
+
+  #remember (socket: Socket, client: Named['client']): void {
     const key = keyOf(socket)
-    this.#clients.set(key, client)
-    socket.once('close', () => this.#clients.delete(key))
+    const named = { client }
+    this.#named.set(key, named)
+    // Another one may have come from the same port before the end of this one is told.
+    socket.once('close', () => { if (this.#named.get(key) === named) this.#named.delete(key) })
   }
 
   #handOver (socket: TLSSocket): void {
-    const client = this.#clients.get(keyOf(socket))
-    if (client !== undefined) Object.defineProperties(socket, { remoteAddress: { value: client.address }, remotePort: { value: client.port }, remoteFamily: { value: isIPv4(client.address) ? 'IPv4' : 'IPv6' } })
+    const { remoteAddress = '' } = socket
+    const named = this.#named.get(keyOf(socket))
+    // Limits would be of the proxy, that is of all its clients together. One without an address is gone already.
+    if (remoteAddress === '' || (named === undefined && this.#isProxy(remoteAddress))) {
+      socket.destroy()
+      return
+    }
+    const client = named?.client ?? null
+    if (client !== null) Object.defineProperties(socket, { remoteAddress: { value: client.address }, remotePort: { value: client.port }, remoteFamily: { value: isIPv4(client.address) ? 'IPv4' : 'IPv6' } })
     this.#http.emit('connection', socket)
   }
 }
 
-function keyOf ({ remoteAddress, remotePort }: Socket): string {
-  return `${remoteAddress} ${remotePort}`
+/** A proxy may use one port of its own to several addresses of ours. */
+function keyOf ({ remoteAddress, remotePort, localAddress, localPort }: Socket): string {
+  return `${remoteAddress} ${remotePort} ${localAddress} ${localPort}`
 }
 
 function addNetwork (list: BlockList, network: string): void {

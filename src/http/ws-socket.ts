@@ -1,4 +1,4 @@
-/** A WebSocket (ws) as signaling sees it: what is sent to it, and what its events are handed to (RFC 6455). */
+/** A WebSocket (framed-socket.ts) as signaling sees it: what is sent to it, and what its events are handed to (RFC 6455). */
 import type { Socket as TcpSocket } from 'node:net'
 import type { WebSocket } from 'ws'
 import type { Socket, SocketEvents } from '../signaling/signaling.ts'
@@ -8,10 +8,7 @@ const CLOSED_ABNORMALLY = 1006
 
 /** Where a WebSocket keeps what its events are handed to: listeners that all sockets share cost a peer nothing. */
 const EVENTS = Symbol('events')
-/** The close code of a frame that ws itself refused; its 'close' event does not tell it. */
-const REFUSED_WITH = Symbol('refused with')
-const REFUSALS: Readonly<Record<string, number>> = { WS_ERR_UNSUPPORTED_MESSAGE_LENGTH: 1009, WS_ERR_INVALID_UTF8: 1007 }
-type Attached = WebSocket & { [EVENTS]: SocketEvents, [REFUSED_WITH]?: number | undefined }
+type Attached = WebSocket & { [EVENTS]: SocketEvents }
 
 /** Hands the events of a WebSocket to signaling. */
 export function listen (ws: WebSocket, events: SocketEvents): void {
@@ -20,7 +17,6 @@ export function listen (ws: WebSocket, events: SocketEvents): void {
   ws.on('ping', onPing as (this: WebSocket) => void)
   ws.on('pong', onPong as (this: WebSocket) => void)
   ws.on('close', onClose as (this: WebSocket) => void)
-  ws.on('error', onError as (this: WebSocket) => void)
 }
 
 function onMessage (this: Attached, data: Buffer, isBinary: boolean): void {
@@ -36,12 +32,7 @@ function onPong (this: Attached): void {
 }
 
 function onClose (this: Attached, code: number): void {
-  this[EVENTS].onClose(this[REFUSED_WITH] ?? code)
-}
-
-/** 'close' follows, when ws has told the other side. */
-function onError (this: Attached, { code = '' }: NodeJS.ErrnoException): void {
-  this[REFUSED_WITH] = REFUSALS[code]
+  this[EVENTS].onClose(code)
 }
 
 /**

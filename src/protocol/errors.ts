@@ -93,6 +93,9 @@ export const ERRORS = {
   'acme-refused': { status: 503, retry: 'backoff', title: 'The certificate authority refused the order', cure: 'See its words in reason: a CAA record that names another authority, a name that it does not take, an account that is closed.' },
   'acme-rate-limited': { status: 503, retry: 'backoff', title: 'The certificate authority wants to hear nothing for a while', cure: 'Nothing: it is asked again when it says. To try things out, set TURNPIKE_ACME_DIRECTORY=letsencrypt-staging.' },
   'acme-unreachable': { status: 503, retry: 'backoff', title: 'The certificate authority cannot be reached', cure: 'Let this machine out to the address in TURNPIKE_ACME_DIRECTORY; for an authority of your own, see TURNPIKE_ACME_CA_FILE.' },
+  'acme-pending': { status: 503, retry: 'backoff', title: 'The certificate authority has not finished the order', cure: 'Nothing: it is ordered again, and an authority that has seen that the name is ours does not look again.' },
+  'acme-not-understood': { status: 503, retry: 'backoff', title: 'The certificate authority answers something that ACME does not know', cure: 'See that TURNPIKE_ACME_DIRECTORY is the address of a directory of ACME (RFC 8555); what was wrong is in reason.' },
+  'dns-unreachable': { status: 503, retry: 'backoff', title: 'DNS does not answer', cure: 'See that this machine reaches its resolver (/etc/resolv.conf), and that the name servers of the domain answer; it is looked at again every minute.' },
   'acme-hook-failed': { status: 503, retry: 'backoff', title: 'The program that sets records in DNS failed', cure: 'Run TURNPIKE_ACME_DNS_HOOK by hand as in docs/tls.md; what it said is in reason.' },
 
   // Rooms: joining

@@ -1,6 +1,7 @@
 /** A certificate chain with its key: read from files, looked at before it is used. */
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
+import { createSecureContext } from 'node:tls'
 
 /** PEM texts: the chain, leaf first, and its key. Or where they stand. */
 export type Pair = { cert: string, key: string }
@@ -40,7 +41,19 @@ export function problemOf ({ cert, key }: Pair): string | null {
   if (leaf === null) return 'the certificate is none in PEM'
   if (privateKey === null) return 'the key is none in PEM, or it has a passphrase'
   if (!leaf.checkPrivateKey(privateKey)) return 'the key does not belong to the certificate'
-  return null
+  return refusalOfTls({ cert, key })
+}
+
+/** What OpenSSL does not serve, though it can be read: a key that is too short for it, a signature of MD5. */
+function refusalOfTls (pair: Pair): string | null {
+  try {
+    // No roots: they would be read for nothing.
+    createSecureContext({ ...pair, ca: [] })
+    return null
+  } catch (error) {
+    const { reason, code = 'unknown' } = error as NodeJS.ErrnoException & { reason?: string }
+    return `TLS does not take it: ${reason ?? code}`
+  }
 }
 
 /** Is it the one that is served until the first real one is there? */

@@ -163,7 +163,14 @@ test('an authority that is not there is told as that; one that wants to hear not
   const next = await makeAcme(acme.settings)
   await next.start()
   await until('it waits too', () => (next.status()?.nextTryAt ?? 0) > now + 7100)
+  expect(next.status()?.problem).toEqual(acme.status()?.problem)
   expect(asked).toBe(1)
+  // Another authority has asked for nothing.
+  await next.stop(2000)
+  const pebble = await startPebble()
+  const elsewhere = await makeAcme({ ...acme.settings, ...pebble.settings })
+  await elsewhere.start()
+  await until('it is issued there', isIssued(elsewhere))
 })
 
 test('dns-01 sets its records with the operator\'s program, needs no port 80, and tells what that program said', async () => {
@@ -174,7 +181,7 @@ test('dns-01 sets its records with the operator\'s program, needs no port 80, an
   const post = (command: string): string => `curl -sf -d "{\\"host\\":\\"$2.\\",\\"value\\":\\"$3\\"}" ${pebble.dnsUrl}/${command}`
   writeFileSync(hook, '#!/bin/sh\necho "no such zone" >&2\nexit 3\n')
   chmodSync(hook, 0o755)
-  const acme = await makeAcme({ ...pebble.settings, TURNPIKE_DOMAIN: DOMAIN, TURNPIKE_ACME_CHALLENGE: 'dns-01', TURNPIKE_ACME_DNS_HOOK: hook }, async () => [])
+  const acme = await makeAcme({ ...pebble.settings, TURNPIKE_DOMAIN: DOMAIN, TURNPIKE_ACME_CHALLENGE: 'dns-01', TURNPIKE_ACME_DNS_HOOK: hook }, { resolve: async () => [] })
   await acme.start()
   await until('it is told', () => problemOf(acme) === 'acme-hook-failed')
   expect(acme.status()?.problem?.reason).toContain('ended with 3: no such zone')

@@ -41,6 +41,7 @@ export async function startApp (settings: Record<string, string> = {}, world: { 
     version: '0.0.0-test',
     programPath: world.programPath ?? (process.env['PATH'] ?? '').split(':'),
     dockerHost: world.dockerHost,
+    env: process.env,
     installRelay: false,
     ...(world.resolve === undefined ? {} : { resolve: world.resolve }),
   })

@@ -9,8 +9,15 @@ import { whenDone } from './cleanup.ts'
 
 export type TestAcme = Acme & { settings: Record<string, string>, certificates: Certificates, metrics: Metrics, log: string[], file: string }
 
+export type AcmeWorld = {
+  resolve?: (name: string) => Promise<readonly string[]>
+  /** How far the clock is ahead. */
+  aheadSeconds?: () => number
+  env?: Record<string, string>
+}
+
 /** Made, not started. With the settings of an earlier one it is the next process. */
-export async function makeAcme (more: Record<string, string>, resolve: (name: string) => Promise<readonly string[]> = async () => ['127.0.0.1']): Promise<TestAcme> {
+export async function makeAcme (more: Record<string, string>, { resolve = async () => ['127.0.0.1'], aheadSeconds = () => 0, env = {} }: AcmeWorld = {}): Promise<TestAcme> {
   const settings = { ...await loopbackSettings(), ...more }
   const { config, problems } = loadConfig({ env: settings, readFile: path => readFileSync(path, 'utf8') })
   if (problems.length > 0) throw new Error(JSON.stringify(problems))
@@ -19,7 +26,7 @@ export async function makeAcme (more: Record<string, string>, resolve: (name: st
   const write = (fields: object, message: string): void => { lines.push(`${message} ${JSON.stringify(fields)}`) }
   const log = { debug: write, info: write, warn: write, error: write }
   const certificates = new Certificates({ files: config.certificate.files, checkSeconds: 3600, log, metrics })
-  const acme = createAcme({ config, log, metrics, resolve, nowSeconds: () => Math.floor(Date.now() / 1000), publicAddress: () => '', onIssued: async () => await certificates.check() })
+  const acme = createAcme({ config, log, metrics, resolve, env: { ...process.env, ...env }, nowSeconds: () => Math.floor(Date.now() / 1000) + aheadSeconds(), publicAddress: () => '', onIssued: async () => await certificates.check() })
   whenDone(async () => {
     await certificates.stop()
     await acme.stop(2000)

@@ -1,10 +1,21 @@
 import { expect, test } from 'vitest'
-import { renewAt, waitAfter } from '../../../src/acme/schedule.ts'
+import { orderAt, renewAt, waitAfter } from '../../../src/acme/schedule.ts'
 
 test('a certificate is renewed when a third of its life is left, however long that is', () => {
   const day = 86_400
   expect(renewAt({ begins: 0, ends: 90 * day })).toBe(60 * day)
   expect(renewAt({ begins: 100, ends: 106 })).toBe(104)
+})
+
+test('another one is not ordered within a day of the last, or a third of a short life, whatever the clock says', () => {
+  const day = 86_400
+  const lifetime = { begins: 0, ends: 90 * day }
+  expect(orderAt(lifetime, 0, 10 * day)).toBe(60 * day)
+  // The clock is three months ahead.
+  expect(orderAt(lifetime, 95 * day, 95 * day)).toBe(96 * day)
+  expect(orderAt({ begins: 0, ends: 12 }, 6, 7)).toBe(10)
+  // It was, and has been set back since.
+  expect(orderAt(lifetime, 95 * day, 70 * day)).toBe(60 * day)
 })
 
 test('what failed is tried again after minutes, then hourly; a name that leads elsewhere costs nobody anything and is looked at every time', () => {

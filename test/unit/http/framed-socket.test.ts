@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { connect, type AddressInfo, type Socket } from 'node:net'
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest'
 import { WebSocket, WebSocketServer } from 'ws'
+import type { FrameError } from '../../../src/http/client-frames.ts'
 import { FramedSocket } from '../../../src/http/framed-socket.ts'
 import { until } from '../../kit/files.ts'
 
@@ -17,7 +18,7 @@ afterEach(() => { vi.useRealTimers() })
 const port = (): number => (server.address() as AddressInfo).port
 const MASK = [0, 0, 0, 0]
 
-type Heard = { ours: FramedSocket, there: Socket, messages: string[], closed: number[], refused: string[] }
+type Heard = { ours: FramedSocket, there: Socket, messages: string[], closed: number[], refused: number[] }
 /** What the next socket hears, from its first byte on. */
 async function accepted (): Promise<Heard> {
   return await new Promise(resolve => server.once('connection', (ws, request) => {
@@ -25,7 +26,7 @@ async function accepted (): Promise<Heard> {
     const heard: Heard = { ours, there: request.socket, messages: [], closed: [], refused: [] }
     ours.on('message', data => { heard.messages.push(String(data)) })
     ours.on('close', code => { heard.closed.push(code) })
-    ours.on('error', error => { heard.refused.push((error as NodeJS.ErrnoException).code ?? '') })
+    ours.on('error', error => { heard.refused.push((error as FrameError).closeCode) })
     resolve(heard)
   }))
 }
@@ -91,16 +92,17 @@ test('frames that come with the handshake are heard, and a ping is answered', as
   tcp.destroy()
 })
 
-test('what is no frame is refused with a code, and nothing behind it is heard; the connection ends', async () => {
+test('what is no frame is refused with a code, which is told here too, and nothing behind it is heard; the connection ends', async () => {
   const TEXT = [0x81, 0x81, ...MASK, 0x61]
-  for (const [bytes, code, name] of [[[0x81, 0x01, 0x61], 1002, 'WS_ERR_PROTOCOL'], [[0x81, 0x81, ...MASK, 0xFF], 1007, 'WS_ERR_INVALID_UTF8'], [[0x81, 0xFE, 0x03, 0xE9, ...MASK], 1009, 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH']] as const) {
+  const fragments = [0x01, 0x80, ...MASK, ...Array.from({ length: 256 }, () => [0x00, 0x80, ...MASK]).flat()]
+  for (const [bytes, code] of [[[0x81, 0x01, 0x61], 1002], [[0x81, 0x81, ...MASK, 0xFF], 1007], [fragments, 1008], [[0x81, 0xFE, 0x03, 0xE9, ...MASK], 1009]] as const) {
     const { tcp, messages, closed, refused, read } = await withBytes([...TEXT, ...bytes, ...TEXT])
     await until('the end', () => tcp.readableEnded)
     expect([...read()]).toEqual([0x88, 2, code >> 8, code & 255])
-    expect([messages, refused]).toEqual([['a'], [name]])
+    expect([messages, refused]).toEqual([['a'], [code]])
     tcp.end()
     await until('closed here', () => closed.length > 0)
-    expect(closed).toEqual([1006])
+    expect(closed).toEqual([code])
   }
 })
 
