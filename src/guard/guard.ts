@@ -32,13 +32,15 @@ const MOST_CONNECTIONS = 128
 export function createGuard (needs: GuardNeeds): Part {
   const { listen, log } = needs
   const engine = engineAt(needs.engine)
+  const inTurn = oneAfterAnother()
   const place = remembered(async () => await findPlace(engine, needs.dataDir))
-  const server = createServer((request, response) => { answer(request, response, { ...needs, engine, place }).catch(error => log.error({ reason: String(error) }, 'a request could not be answered')) })
+  const server = createServer((request, response) => { answer(request, response, { ...needs, engine, place, inTurn }).catch(error => log.error({ reason: String(error) }, 'a request could not be answered')) })
   server.maxConnections = MOST_CONNECTIONS
   // Whoever would speak another protocol on the connection would speak it past us.
   server.on('upgrade', ({ method, url }, socket) => {
     log.warn({ method, path: url?.slice(0, 200), reason: 'no connection is handed over' }, 'refused')
-    socket.end('HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\nconnection: close\r\n\r\n')
+    // Nobody else listens to this socket any more: its errors would end us, and a caller who never ends its side would keep it.
+    socket.on('error', () => socket.destroy()).end('HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\nconnection: close\r\n\r\n', () => socket.destroy())
   })
   let stopRaising = (): void => {}
   return {
@@ -69,13 +71,29 @@ function remembered<T> (find: () => Promise<T>): () => Promise<T> {
   return async () => (found ??= await find())
 }
 
-async function answer (request: IncomingMessage, response: ServerResponse, { engine, place, dataDir, images, log }: Omit<GuardNeeds, 'engine'> & { engine: Engine, place: () => Promise<Place> }): Promise<void> {
+type InTurn = (work: () => Promise<void>) => Promise<void>
+
+/** What is given to it begins when what was given before has ended, well or not. */
+function oneAfterAnother (): InTurn {
+  let last = Promise.resolve()
+  return async work => {
+    const own = last.then(work)
+    last = own.catch(() => {})
+    await own
+  }
+}
+
+async function answer (request: IncomingMessage, response: ServerResponse, { engine, place, dataDir, images, log, inTurn }: Omit<GuardNeeds, 'engine'> & { engine: Engine, place: () => Promise<Place>, inTurn: InTurn }): Promise<void> {
   const { method = '', url = '' } = request
-  try {
+  const pass = async (): Promise<void> => {
     const verdict = await decide(askedBy(request), { engine, place: await place(), dataDir, images })
     if ('answer' in verdict) return send(response, 200, verdict.answer)
     log.debug({ method, path: verdict.call.path }, 'passed on')
     await passOn(engine, verdict.call, response)
+  }
+  try {
+    // Until the engine has made one, it does not count it.
+    await (url.startsWith('/containers/create') ? inTurn(pass) : pass())
   } catch (error) {
     if (response.headersSent) {
       response.destroy()
