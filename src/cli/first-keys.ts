@@ -1,5 +1,5 @@
 /** The keys that the first start makes: shown at a terminal, else kept in a file for whoever may read the data directory, because what is printed elsewhere stays in a log. */
-import { readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { ERRORS, TurnpikeError } from '../protocol/errors.ts'
 import type { Input, World } from './command.ts'
 import { loadOrComplain } from './settings.ts'
@@ -16,13 +16,20 @@ export function keepFirstKeys (dataDir: string, { adminKey, apiKey }: FirstKeys)
   writeFileSync(fileOf(dataDir), lines.join(''), { mode: 0o600, flag: 'wx' })
 }
 
-/** The file, where there is one. */
-export function keptFirstKeys (dataDir: string): { file: string, text: string } | null {
+/** Where they stand, if they do. */
+export function firstKeysFile (dataDir: string): string | null {
+  const file = fileOf(dataDir)
+  return existsSync(file) ? file : null
+}
+
+/** Throws file-unusable where they are there and cannot be read. */
+function keptFirstKeys (dataDir: string): { file: string, text: string } | null {
   const file = fileOf(dataDir)
   try {
     return { file, text: readFileSync(file, 'utf8') }
-  } catch {
-    return null
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null
+    throw new TurnpikeError('file-unusable', `${file} cannot be read: ${(error as Error).message}`, { cause: error })
   }
 }
 

@@ -3,7 +3,7 @@ import { rmSync, writeFileSync } from 'node:fs'
 import { createApp, type App } from '../app.ts'
 import type { Loaded } from '../config/load.ts'
 import { controlFileOf, type ControlFile } from './api-client.ts'
-import { keepFirstKeys, keptFirstKeys } from './first-keys.ts'
+import { firstKeysFile, keepFirstKeys } from './first-keys.ts'
 import { createLogger } from './logger.ts'
 import { stopSignal } from './stop-signal.ts'
 import { renderSummary } from './summary.ts'
@@ -40,7 +40,7 @@ export async function serve ({ config }: Loaded, { env, version, installRelay }:
   if (first === 'started') {
     leaveControlFile(config.dataDir, { url: app.url(), key: app.lendAdminKey() })
     const publicHost = config.publicHost ?? app.relayHealth().publicAddress
-    process.stdout.write(renderSummary(app, { callPage: config.callPage === 'open', publicHost, atTerminal, keysFile: keptFirstKeys(config.dataDir)?.file ?? null }))
+    process.stdout.write(renderSummary(app, { callPage: config.callPage === 'open', publicHost, atTerminal, keysFile: firstKeysFile(config.dataDir) }))
     trimMemory()
     log.info({ signal: await asked }, 'stopping')
   }
