@@ -4,7 +4,7 @@ import { TurnpikeError } from '../protocol/errors.ts'
 import type { RelayNeeds } from './needs.ts'
 import type { Slot } from './sites.ts'
 
-export type EdgeAgentNeeds = { config: Pick<RelayNeeds['config'], 'edge' | 'relay'>, nowSeconds: () => number, servingSlot: () => Slot }
+export type EdgeAgentNeeds = { config: Pick<RelayNeeds['config'], 'edge' | 'relay'>, /** Of a clock that nobody sets; this process' where it is not given. */ elapsedSeconds?: () => number, servingSlot: () => Slot }
 
 const HOST = '127.0.0.1'
 const PATIENCE_MS = 2000
@@ -16,11 +16,13 @@ export class EdgeAgent {
   readonly #needs: EdgeAgentNeeds
   readonly #server: Server
   readonly #open = new Set<Socket>()
+  readonly #elapsed: () => number
   /** When it was last the one that serves. */
   readonly #served = new Map<Slot, number>()
 
   constructor (needs: EdgeAgentNeeds) {
     this.#needs = needs
+    this.#elapsed = needs.elapsedSeconds ?? (() => performance.now() / 1000)
     this.#server = createServer(socket => this.#take(socket))
   }
 
@@ -54,7 +56,7 @@ export class EdgeAgent {
   /** `drain`: what it has goes on, and nothing new comes. Of anything else nothing is said, and nothing changes. */
   #answer (slot: string): string {
     if (slot !== 'main' && slot !== 'alternate') return ''
-    const now = this.#needs.nowSeconds()
+    const now = this.#elapsed()
     const serving = this.#needs.servingSlot()
     this.#served.set(serving, now)
     // For as long it takes new allocations.

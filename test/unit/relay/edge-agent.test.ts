@@ -1,5 +1,5 @@
 import { connect, createServer } from 'node:net'
-import { expect, onTestFinished, test } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import { EdgeAgent } from '../../../src/relay/edge-agent.ts'
 import type { Slot } from '../../../src/relay/sites.ts'
 import { freePorts } from '../../kit/files.ts'
@@ -9,7 +9,7 @@ type World = { now: number, serving: Slot }
 async function startAgent ({ port = 443, handOverSeconds = 30 } = {}): Promise<World & { agentPort: number }> {
   const [agentPort = 0] = await freePorts(1)
   const world = { now: 1000, serving: 'main' as Slot, agentPort }
-  const agent = new EdgeAgent({ config: { edge: { port, agentPort }, relay: { handOverSeconds } } as never, nowSeconds: () => world.now, servingSlot: () => world.serving })
+  const agent = new EdgeAgent({ config: { edge: { port, agentPort }, relay: { handOverSeconds } } as never, elapsedSeconds: () => world.now, servingSlot: () => world.serving })
   onTestFinished(() => agent.stop())
   await agent.start()
   return world
@@ -44,6 +44,20 @@ test('one that takes nothing new at once has no time more', async () => {
   expect(await ask(world.agentPort, 'main\n')).toBe('drain\n')
 })
 
+test('a clock that is set back keeps nobody in service', async () => {
+  vi.useFakeTimers({ toFake: ['Date'] })
+  onTestFinished(() => { vi.useRealTimers() })
+  const [agentPort = 0] = await freePorts(1)
+  let serving: Slot = 'main'
+  const agent = new EdgeAgent({ config: { edge: { port: 443, agentPort }, relay: { handOverSeconds: 0 } } as never, servingSlot: () => serving })
+  onTestFinished(() => agent.stop())
+  await agent.start()
+  expect(await ask(agentPort, 'main\n')).toBe('ready up\n')
+  vi.setSystemTime(Date.now() - 8 * 3_600_000)
+  serving = 'alternate'
+  expect(await ask(agentPort, 'main\n')).toBe('drain\n')
+})
+
 test.each(['another\n', `${'x'.repeat(40)}`])('to %j nothing is said', async question => {
   const { agentPort } = await startAgent()
   expect(await ask(agentPort, question).catch(() => '')).toBe('')
@@ -55,7 +69,7 @@ test('without an edge nobody listens, and a port that is taken is said by its na
   const thief = createServer().listen(agentPort, '127.0.0.1')
   onTestFinished(() => { thief.close() })
   await new Promise(resolve => thief.once('listening', resolve))
-  const agent = new EdgeAgent({ config: { edge: { port: 443, agentPort }, relay: { handOverSeconds: 30 } } as never, nowSeconds: () => 0, servingSlot: () => 'main' })
+  const agent = new EdgeAgent({ config: { edge: { port: 443, agentPort }, relay: { handOverSeconds: 30 } } as never, servingSlot: () => 'main' })
   onTestFinished(() => agent.stop())
   await expect(agent.start()).rejects.toMatchObject({ code: 'address-in-use', message: expect.stringContaining('TURNPIKE_EDGE_AGENT_PORT') })
 })
