@@ -84,8 +84,16 @@ async function callThrough (port: number): Promise<{ end (): Promise<{ sent: num
   }
 }
 
+async function answers (port: number): Promise<boolean> {
+  const client = await TurnClient.open({ transport: 'tcp', host: '127.0.0.1', port, timeoutMs: 1000 })
+  return await client.binding().then(() => true, () => false).finally(() => { client.abandon() })
+}
+
 test('a call goes on through the edge while Turnpike is started again', async () => {
-  const [before, call] = [coturn(), await callThrough(await tlsTunnel(portOf('TURNPIKE_EDGE_PORT'), { servername: `turn.${DOMAIN}` }))]
+  const port = await tlsTunnel(portOf('TURNPIKE_EDGE_PORT'), { servername: `turn.${DOMAIN}` })
+  // It looks every two seconds whether there is a coturn.
+  await until('the edge leads to coturn', async () => await answers(port), 30_000)
+  const [before, call] = [coturn(), await callThrough(port)]
   compose('restart', 'turnpike')
   await untilReady()
   const { sent, received } = await call.end()
