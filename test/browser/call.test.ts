@@ -3,6 +3,7 @@ import type { Page } from 'playwright-core'
 import { beforeAll, expect, test } from 'vitest'
 import { startApp, type TestApp } from '../kit/app.ts'
 import { launchBrowser } from '../kit/browser.ts'
+import { join, openCallPage, seen } from '../kit/call-page.ts'
 import { cleanUpAfterFile } from '../kit/cleanup.ts'
 import { scratchDirectory, selfMadeCertificate, until } from '../kit/files.ts'
 
@@ -14,53 +15,14 @@ beforeAll(async () => {
 })
 
 let rooms = 0
-type Seen = { local: string, remote: string, protocol: string, framesDecoded: number, dataOpen: boolean }
-
-/** Keeps every connection that a page makes where the test can look at it. */
-async function openPage (page: Page, path: string, server = app.url()): Promise<Page> {
-  await page.addInitScript(() => {
-    const made: RTCPeerConnection[] = []
-    Object.assign(globalThis, { made })
-    globalThis.RTCPeerConnection = class extends RTCPeerConnection {
-      constructor (configuration?: RTCConfiguration) {
-        super(configuration)
-        made.push(this)
-      }
-    }
-  })
-  await page.goto(server + path)
-  await page.waitForSelector('body[data-media]')
-  return page
-}
-
-/** What getStats says of the connection in use; nothing of ours reads it. */
-async function seen (page: Page): Promise<Seen> {
-  return await page.evaluate(async () => {
-    const connection = (globalThis as unknown as { made: RTCPeerConnection[] }).made.at(-1)
-    const report = await connection?.getStats()
-    const all = [...(report as unknown as Map<string, Record<string, unknown>>).values()]
-    const pair = all.find(({ id }) => id === all.find(({ type }) => type === 'transport')?.['selectedCandidatePairId'])
-    const find = (id: unknown): Record<string, unknown> => all.find(stats => stats['id'] === id) ?? {}
-    const video = all.find(({ type, kind }) => type === 'inbound-rtp' && kind === 'video')
-    const local = find(pair?.['localCandidateId'])
-    return { local: String(local['candidateType']), remote: String(find(pair?.['remoteCandidateId'])['candidateType']), protocol: String(local['relayProtocol'] ?? local['protocol']), framesDecoded: Number(video?.['framesDecoded'] ?? 0), dataOpen: all.some(({ type, state }) => type === 'data-channel' && state === 'open') }
-  })
-}
-
-async function joined (pages: Page[]): Promise<void> {
-  for (const page of pages) {
-    await page.click('#join button')
-    await page.waitForSelector('body[data-state=waiting], body[data-state=connecting], body[data-state=connected]')
-  }
-  for (const page of pages) await page.waitForSelector('body[data-state=connected]', { timeout: 20_000 })
-}
+const openPage = async (page: Page, path: string, server = app.url()): Promise<Page> => await openCallPage(page, server + path)
 
 test.each(['udp', 'tcp', 'tls'])('a fake-media call flows over the relay alone, over %s, and the page says so', async transport => {
   const browser = await launchBrowser({ flags: ['--ignore-certificate-errors'] })
   const context = await browser.newContext()
   const room = `/call/relay-${++rooms}?relay=${transport}`
   const pages = [await openPage(await context.newPage(), room), await openPage(await context.newPage(), room)]
-  await joined(pages)
+  await join(pages)
   for (const page of pages) {
     await until('pictures arrive', async () => (await seen(page)).framesDecoded > 10, 20_000)
     expect(await seen(page)).toMatchObject({ local: 'relay', remote: 'relay', protocol: transport })
@@ -75,7 +37,7 @@ test('without the switch the call goes directly; with it, through the relay; nam
   const [ada, grace] = [await openPage(await (await browser.newContext()).newPage(), `/call/direct-${++rooms}`), await openPage(await (await browser.newContext()).newPage(), `/call/direct-${rooms}`)]
   await ada.fill('#name', 'Ada')
   await grace.fill('#name', 'Grace')
-  await joined([ada, grace])
+  await join([ada, grace])
   expect(await seen(ada)).toMatchObject({ local: expect.not.stringMatching('relay'), remote: expect.not.stringMatching('relay') })
   await ada.waitForSelector('body[data-path=direct]')
   expect(await ada.textContent('.tile .name')).toBe('Grace')
@@ -99,7 +61,7 @@ test('without camera and microphone it is a call of messages alone, and the page
   const [one, other] = pages as [Page, Page]
   expect(await one.getAttribute('body', 'data-media')).toBe('none')
   expect(await one.textContent('#preview-text')).toContain('You can join with messages alone')
-  await joined(pages)
+  await join(pages)
   await until('messages can be sent', async () => (await seen(one)).dataOpen)
   expect(await seen(one)).toMatchObject({ local: 'relay', remote: 'relay', framesDecoded: 0 })
   await one.fill('#text', 'only words')
@@ -111,7 +73,7 @@ test('three people see two others each', async () => {
   const browser = await launchBrowser()
   const context = await browser.newContext()
   const pages = await Promise.all([1, 2, 3].map(async () => await openPage(await context.newPage(), '/call/three')))
-  await joined(pages)
+  await join(pages)
   for (const page of pages) await page.waitForFunction(() => document.querySelectorAll('.tile[data-connection=connected]').length === 2)
 })
 
@@ -153,7 +115,7 @@ test('a call that flows goes on for as long as it flows, however long the server
     await page.clock.install()
     pages.push(await openPage(page, '/call/goes-on', server.url))
   }
-  await joined(pages)
+  await join(pages)
   await server.go()
   for (const page of pages) {
     await page.waitForFunction(() => document.querySelector('#status')?.textContent === 'One other person, directly. No connection to the server; the call goes on.')

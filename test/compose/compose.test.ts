@@ -1,8 +1,4 @@
-/**
- * The compose file, brought up for real with stand-in base images: a credential from it relays bytes, Prometheus sees us, and every
- * expression of the dashboards returns data. Grafana's server cannot be had without a registry: its service is checked by
- * `docker compose config`, its dashboards by running what they ask.
- */
+/** The compose file, brought up for real with stand-in base images: what its parts do, may do, and show to nobody. What they are together for: whole-path.test.ts. */
 import { execFileSync } from 'node:child_process'
 import { existsSync, readFileSync, statSync } from 'node:fs'
 import { stripTypeScriptTypes } from 'node:module'
@@ -10,8 +6,6 @@ import { connect } from 'node:tls'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { sbom } from '../../scripts/sbom.ts'
 import { isRefusal, TurnClient, type Login } from '../../src/stun/turn-client.ts'
-import { alertRules } from '../kit/alerts.ts'
-import { dashboardExpressions } from '../kit/dashboards.ts'
 import { docker, requireCompose, requireDocker } from '../kit/docker.ts'
 import { freePorts, scratchDirectory, until } from '../kit/files.ts'
 import { cleanUpAfterFile, whenDone } from '../kit/cleanup.ts'
@@ -172,44 +166,6 @@ test('a data directory that no other container can have is told, with the cure',
     docker('rm', '-f', name)
   }
 })
-
-test('Prometheus has our target up, and every expression of the dashboards returns data', async () => {
-  const query = async (expression: string): Promise<unknown[]> => {
-    const answer = await (await fetch(`http://127.0.0.1:9090/api/v1/query?query=${encodeURIComponent(expression)}`)).json() as { data?: { result: unknown[] }, error?: string }
-    if (answer.data === undefined) throw new Error(`${expression}: ${answer.error}`)
-    return answer.data.result
-  }
-  await until('the target is up', async () => JSON.stringify(await query('up{job="turnpike"}').catch(() => [])).includes('"1"'), 40_000)
-  const { groups } = await (await fetch('http://127.0.0.1:9090/api/v1/rules')).json().then(({ data }: { data: { groups: { rules: { name: string }[] }[] } }) => data)
-  expect(groups.flatMap(({ rules }) => rules.map(({ name }) => name))).toEqual(alertRules().map(({ alert }) => alert))
-  const expressions = dashboardExpressions().map(({ expr }) => expr)
-  expect(expressions.length).toBeGreaterThan(60)
-  let silent = expressions
-  // Something of everything: traffic, a room with a signal in it that goes nowhere, a refused request.
-  await until('every expression returns data', async () => {
-    await relayBytes('udp')
-    await visitRoom()
-    const results = await Promise.all(silent.map(async expression => ({ expression, result: await query(expression) })))
-    silent = results.filter(({ result }) => result.length === 0).map(({ expression }) => expression)
-    if (silent.length > 0) await new Promise(resolve => setTimeout(resolve, 3000))
-    return silent.length === 0
-  }, 60_000).catch(() => {})
-  expect(silent).toEqual([])
-}, 150_000)
-
-async function visitRoom (): Promise<void> {
-  const headers = { authorization: `Bearer ${apiKey}`, 'content-type': 'application/json' }
-  const sockets = await Promise.all(['a', 'b'].map(async peer => {
-    const { token, url } = await (await fetch(`${base}/v1/rooms/r/tokens`, { method: 'POST', headers, body: JSON.stringify({ peer: `${peer}${performance.now()}` }) })).json() as { token: string, url: string }
-    const socket = new WebSocket(url, ['turnpike.v1', `turnpike.token.${token}`])
-    await new Promise(resolve => socket.addEventListener('message', resolve, { once: true }))
-    return socket
-  }))
-  sockets[0]?.send('{"type":"signal","to":"*","data":1}')
-  sockets[0]?.send('{"type":"signal","to":"nobody","data":1}')
-  await new Promise(resolve => sockets[1]?.addEventListener('message', resolve, { once: true }))
-  for (const socket of sockets) socket.close()
-}
 
 /** Every secret that there is, as the data directory holds it. */
 async function everySecret (): Promise<string[]> {

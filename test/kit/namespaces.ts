@@ -20,8 +20,8 @@ export type Internet = {
   blockUdp (client: string): void
   /** Nor anything else but TCP to this port. */
   allowOnlyTcpTo (client: string, port: number): void
-  /** A program that runs Chromium inside a client's namespace, with another home. */
-  chromiumIn (client: string, home?: string): string
+  /** A program that runs Chromium inside a client's namespace, with another home, and another DNS than this machine's. */
+  chromiumIn (client: string, home?: string, nameserver?: string): string
 }
 
 function sh (command: string): void {
@@ -94,9 +94,11 @@ table ip filter {
     blockUdp: client => sh(`ip netns exec ${natOf(client)} nft insert rule ip filter forward meta l4proto udp drop`),
     allowOnlyTcpTo: (client, port) => sh(`ip netns exec ${natOf(client)} nft insert rule ip filter forward iifname lan tcp dport != ${port} drop
         ip netns exec ${natOf(client)} nft insert rule ip filter forward iifname lan meta l4proto != tcp drop`),
-    chromiumIn: (client, home) => {
-      const program = `${wrappers}/chromium-${client}`
-      writeFileSync(program, `#!/bin/sh\n${home === undefined ? '' : `export HOME=${home}\n`}exec ip netns exec ${client} /usr/bin/chromium "$@"\n`)
+    chromiumIn: (client, home, nameserver) => {
+      const [program, file] = [`${wrappers}/chromium-${client}`, `${wrappers}/resolv-${client}.conf`]
+      writeFileSync(file, `nameserver ${nameserver}\n`)
+      const asks = nameserver === undefined ? '' : `unshare --mount sh -ec 'mount --bind ${file} /etc/resolv.conf; exec "$@"' sh `
+      writeFileSync(program, `#!/bin/sh\n${home === undefined ? '' : `export HOME=${home}\n`}exec ip netns exec ${client} ${asks}/usr/bin/chromium "$@"\n`)
       chmodSync(program, 0o755)
       return program
     },

@@ -54,6 +54,9 @@ export async function startVps (internet: Internet): Promise<Vps> {
   }
   whenDone(async () => await machine.off())
   await on()
+  // A newcomer has none of ours.
+  const ours = docker('image', 'ls', 'turnpike', '--format', '{{.Repository}}:{{.Tag}}').split('\n').filter(name => name !== '')
+  if (ours.length > 0) docker('image', 'rm', ...ours)
   return {
     abroad,
     dockerHost,
@@ -106,18 +109,24 @@ class Machine {
 
 /**
  * Images cannot be had twice as cheaply in any other way: layers are never written to, so that theirs are links to the same files,
- * and what the builder has done already need not be done again without a network. Not through the mount that the engine has
- * made of its directory: links do not lead out of a mount.
+ * and what the builder has done already need not be done again without a network. Not what containers write, which may vanish
+ * meanwhile; nor through the mount that the engine has made of its directory, because links do not lead out of a mount.
  */
 function copyImages (to: string): void {
   const from = thisMachines('info', '--format', '{{.DockerRootDir}}')
   mkdirSync(`${to}/image/overlay2/layerdb`, { recursive: true })
+  mkdirSync(`${to}/overlay2/l`, { recursive: true })
   mkdirSync(`${to}/machine`)
   execFileSync('unshare', ['--mount', 'sh', '-ec', `mount --bind / ${to}/machine
-    cd ${to}/machine${from}
-    cp -a image/overlay2/imagedb image/overlay2/repositories.json ${to}/machine${to}/image/overlay2
-    cp -a image/overlay2/layerdb/sha256 ${to}/machine${to}/image/overlay2/layerdb
-    cp -al overlay2 ${to}/machine${to}`], { stdio: ['ignore', 'ignore', 'pipe'] })
+    cd ${to}/machine${to}
+    from=${to}/machine${from}
+    cp -a $from/image/overlay2/imagedb $from/image/overlay2/repositories.json image/overlay2
+    cp -a $from/image/overlay2/layerdb/sha256 image/overlay2/layerdb
+    for file in image/overlay2/layerdb/sha256/*/cache-id; do
+      layer=$(cat $file)
+      cp -al $from/overlay2/$layer overlay2
+      ln -s ../$layer/diff overlay2/l/$(cat overlay2/$layer/link)
+    done`], { stdio: ['ignore', 'ignore', 'pipe'] })
   rmdirSync(`${to}/machine`)
 }
 
