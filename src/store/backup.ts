@@ -2,7 +2,7 @@
 import { chmodSync, closeSync, existsSync, mkdirSync, openSync, readdirSync, renameSync, rmSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
 import { TurnpikeError } from '../protocol/errors.ts'
-import { takeLock } from './lock.ts'
+import { isBusy, takeLock } from './lock.ts'
 
 const KEPT = 3
 const PREFIX = 'before-upgrade-'
@@ -37,9 +37,9 @@ export function restore (file: string, directory: string): string | null {
   requireWhole(file)
   mkdirSync(directory, { recursive: true, mode: 0o700 })
   const release = takeLock(`${directory}/turnpike.lock`)
+  const target = `${directory}/turnpike.db`
+  const incoming = `${target}.incoming`
   try {
-    const target = `${directory}/turnpike.db`
-    const incoming = `${target}.incoming`
     rmSync(incoming, { force: true })
     const source = new DatabaseSync(file, { readOnly: true })
     backUp(source, incoming)
@@ -50,18 +50,25 @@ export function restore (file: string, directory: string): string | null {
     renameSync(incoming, target)
     return kept
   } finally {
+    // Every secret is in it.
+    rmSync(incoming, { force: true })
     release()
   }
 }
 
-/** What stands in the write-ahead log goes into the file before it is put away: the log would be taken for that of the new one. */
+/**
+ * What stands in the write-ahead log goes into the file before it is put away: the log would be taken for that of the new one.
+ * SQLite refuses that while anybody else has the file open: a server of an older version in another container, whose lock says nothing here.
+ */
 function settle (target: string, kept: string): void {
+  const old = new DatabaseSync(target, { timeout: 0 })
   try {
-    const old = new DatabaseSync(target)
-    old.exec('PRAGMA wal_checkpoint(TRUNCATE)')
-    old.close()
-  } catch {
+    old.exec('PRAGMA journal_mode = DELETE')
+  } catch (error) {
+    if (isBusy(error)) throw new TurnpikeError('data-dir-locked', `${target} is open in another process`, { cause: error })
     // A damaged one is why people restore.
+  } finally {
+    old.close()
   }
   renameSync(target, kept)
   for (const suffix of ['-wal', '-shm']) if (existsSync(target + suffix)) renameSync(target + suffix, kept + suffix)

@@ -1,9 +1,58 @@
-/** Keeps a second process off a data directory: a lock file with the holder's pid and start time, so that a killed holder locks nobody out. */
-import { readFileSync, rmSync, writeFileSync } from 'node:fs'
+/**
+ * Keeps a second process off a data directory. Two marks, because neither is enough: a lock of the kernel, which also holds between containers,
+ * where a pid of the other one means nothing; and a file with the holder's pid and start time, which tells who it is, and which versions before read.
+ */
+import { chmodSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { DatabaseSync } from 'node:sqlite'
 import { TurnpikeError } from '../protocol/errors.ts'
+
+/** SQLITE_BUSY */
+const BUSY = 5
 
 /** Takes the lock; returns how to give it back. Throws data-dir-locked while its holder lives. */
 export function takeLock (path: string): () => void {
+  const letGo = lockInKernel(path)
+  try {
+    const remove = markWith(path)
+    return () => {
+      remove()
+      letGo()
+    }
+  } catch (error) {
+    letGo()
+    throw error
+  }
+}
+
+/** SQLite's own lock on an empty database: it goes with the process that holds it, however that ends, and pids play no part. */
+function lockInKernel (path: string): () => void {
+  const file = `${path}.held`
+  const database = new DatabaseSync(file, { timeout: 0 })
+  try {
+    chmodSync(file, 0o600)
+    database.exec('BEGIN EXCLUSIVE')
+  } catch (error) {
+    database.close()
+    if (!isBusy(error)) throw error
+    throw new TurnpikeError('data-dir-locked', `${path} is held by ${holderInWords(path)}`, { cause: error })
+  }
+  return () => database.close()
+}
+
+export function isBusy (error: unknown): boolean {
+  return ((error as { errcode?: number }).errcode ?? 0) % 256 === BUSY
+}
+
+function holderInWords (path: string): string {
+  try {
+    const pid = readHolder(path)
+    return pid === null ? 'another process, in another container' : `pid ${pid}`
+  } catch {
+    return 'another process'
+  }
+}
+
+function markWith (path: string): () => void {
   const mine = `${process.pid} ${startedAt(process.pid)}`
   for (let attempt = 0; attempt < 2; attempt++) {
     try {

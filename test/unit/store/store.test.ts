@@ -67,6 +67,25 @@ test('a backup is whole and private, goes back into another directory, and what 
   expect(scratchStore(elsewhere).all('SELECT id FROM projects')).toEqual([{ id: 'kept' }])
 })
 
+test('nothing is put back under a server in another container, whose pid means nothing here', () => {
+  const directory = scratchDirectory()
+  const store = scratchStore(directory)
+  const file = `${scratchDirectory()}/copy.db`
+  store.backUpTo(file)
+  // As the lock of a holder in another PID namespace reads.
+  writeFileSync(`${directory}/turnpike.lock`, '7 1')
+  expect(() => restore(file, directory)).toThrow(expect.objectContaining({ code: 'data-dir-locked', message: expect.stringContaining('another container') }))
+  expect(() => scratchStore(directory)).toThrow(expect.objectContaining({ code: 'data-dir-locked' }))
+  store.close()
+  // An older version holds no lock but that file, and has the database open.
+  const older = new DatabaseSync(`${directory}/turnpike.db`)
+  older.prepare('SELECT id FROM projects').all()
+  expect(() => restore(file, directory)).toThrow(expect.objectContaining({ code: 'data-dir-locked' }))
+  expect(readdirSync(directory).filter(name => name.includes('incoming'))).toEqual([])
+  older.close()
+  expect(restore(file, directory)).not.toBeNull()
+})
+
 test('what is no backup is not put back', () => {
   const directory = scratchDirectory()
   writeFileSync(`${directory}/text`, 'no database at all, but long enough to be looked at')
