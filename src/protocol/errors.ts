@@ -81,6 +81,7 @@ export const ERRORS = {
   'deployment-missing': { status: 503, exit: 69, retry: 'never', title: 'There is no deployment here', cure: 'Make one: turnpike up.' },
   'deployment-failed': { status: 503, exit: 70, retry: 'never', title: 'A step of the deployment failed', cure: 'Mend what is named in reason, and run the command again: it goes on where it was.' },
   'upgrade-rolled-back': { status: 503, exit: 70, retry: 'never', title: 'The new version was not well, and the old one was put back', cure: 'Nothing now; look at what the new one said in the log, and try a later version.' },
+  'rollback-failed': { status: 503, exit: 70, retry: 'never', title: 'The new version was not well, and the old one could not be put back whole', cure: 'Type the lines that the reason names: the backup that it names is the database as it was.' },
   'server-unreachable': { status: 503, exit: 69, retry: 'backoff', title: 'No Turnpike answers', cure: 'Start it (turnpike up, or turnpike serve), set TURNPIKE_DATA_DIR to its data directory, or name it: --url and TURNPIKE_ADMIN_KEY.' },
   'address-in-use': { status: 500, exit: 69, retry: 'never', title: 'The port is taken', cure: 'Stop the program that holds it, or set the variable named in detail.' },
   'data-dir-unwritable': { status: 503, exit: 73, retry: 'backoff', title: 'The data directory cannot be written', cure: 'Make it writable, free some space, or set TURNPIKE_DATA_DIR.' },

@@ -146,15 +146,32 @@ test('a backup goes out and is put back by the lines of the docs, and a key of t
   await until('the key works again', async () => await issue() === 201, 30_000)
 }, 60_000)
 
+test('up out of another directory, and of another version, is refused: the first has no settings, the second makes no backup', async () => {
+  const [before, made] = [containers(), existsSync(`${next.directory}/compose/.env`)]
+  expect(await next.turnpike('up')).toMatchObject({ code: 70, err: expect.stringContaining(`out of ${release.directory}: run up there, or upgrade here`) })
+  expect(existsSync(`${next.directory}/compose/.env`)).toBe(made)
+  release.edit('src/main.ts', text => `${text}// Pulled.\n`)
+  expect(await release.turnpike('up')).toMatchObject({ code: 70, err: expect.stringContaining('turnpike.mjs upgrade') })
+  expect(containers()).toEqual(before)
+}, 120_000)
+
+test('nothing is put back while the server runs, although that is another container', async () => {
+  inside('turnpike', 'backup', '/data/backup.db')
+  const image = docker('ps', '--filter', `label=com.docker.compose.project=${PROJECT}`, '--filter', 'label=com.docker.compose.service=turnpike', '--format', '{{.Image}}')
+  const restore = (): string => docker('run', '--rm', '-v', `${PROJECT}_data:/data`, image, 'restore', '/data/backup.db')
+  expect(restore).toThrow('data-dir-locked')
+  inside('rm', '/data/backup.db')
+}, 60_000)
+
 test('an upgrade out of another directory replaces the control plane, and a call loses no packet', async () => {
   const running = await call()
   const [relayed, key] = [coturn(), inside('turnpike', 'keys', 'first')]
   // Of earlier upgrades, and one of the operator's own.
-  const earlier = [1, 2, 3, 4, 5, 6].map(month => `before-upgrade-2025-0${month}-02T03-04-05-678Z.db`)
+  const earlier = [1, 2, 3, 4, 5, 6].map(month => `upgrade-2025-0${month}-02T03-04-05-678Z.db`)
   inside('sh', '-c', `mkdir -p /data/backups && cd /data/backups && touch mine.db ${earlier.join(' ')}`)
   expect(await ok(next, 'upgrade')).toBe(`upgraded: ${PROJECT}:2\n`)
   expect(inside('tail', '-1', '/turnpike/src/main.ts')).toBe('// The next version.')
-  expect(inside('ls', '/data/backups').split('\n')).toEqual([...earlier.slice(2), expect.stringMatching(/^before-upgrade-(?!2025-)/), 'mine.db'])
+  expect(inside('ls', '/data/backups').split('\n')).toEqual(['mine.db', ...earlier.slice(2), expect.stringMatching(/^upgrade-(?!2025-)/)])
   expect([coturn(), inside('turnpike', 'keys', 'first')]).toEqual([relayed, key])
   const { sent, received } = await running.end()
   expect(sent).toBeGreaterThan(50)
@@ -196,8 +213,15 @@ test('an upgrade that brings another image of coturn lets the old one end with i
 test('uninstall asks first, and leaves nothing behind', async () => {
   const asked = await release.turnpike('uninstall')
   expect([asked.code, asked.err]).toEqual([64, expect.stringContaining('--yes')])
-  expect(await ok(release, 'uninstall', '--yes')).toBe('Turnpike is gone.\n')
+  // Of somebody else, whose project has the same name.
   const of = ['--filter', `label=com.docker.compose.project=${PROJECT}`]
+  const volume = docker('volume', 'create', '--label', `com.docker.compose.project=${PROJECT}`, '--label', 'com.docker.compose.volume=data', `${PROJECT}_theirs`)
+  const stranger = docker('create', '--label', `com.docker.compose.project=${PROJECT}`, '--label', 'com.docker.compose.service=grafana', '--label', 'com.docker.compose.project.working_dir=/srv/theirs', '-v', `${volume}:/x`, '--entrypoint', 'true', COTURN_IMAGE)
+  const uninstalled = await release.turnpike('uninstall', '--yes')
+  expect(uninstalled).toMatchObject({ code: 0, out: 'Turnpike is gone.\n', err: expect.stringContaining('they stay') })
+  expect([docker('ps', '-aq', '--no-trunc', ...of), docker('volume', 'ls', '-q', ...of)]).toEqual([stranger, volume])
+  docker('rm', '-f', stranger)
+  docker('volume', 'rm', volume)
   expect([docker('ps', '-aq', ...of), docker('volume', 'ls', '-q', ...of), docker('network', 'ls', '-q', ...of), docker('image', 'ls', '-q', PROJECT)]).toEqual(['', '', '', ''])
   expect(['.env', '.deployed.yaml'].filter(name => existsSync(`${release.directory}/compose/${name}`))).toEqual([])
   await expect(fetch(`${base}/healthz`)).rejects.toThrow()

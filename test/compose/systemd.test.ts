@@ -81,10 +81,10 @@ test('killed or restarted, it comes back by itself, and coturn goes on', async (
 test('an upgrade changes the release and leaves coturn; one that spoils the database and ends is undone', async () => {
   const [relay, keys] = [coturn(), on('turnpike', 'keys', 'list')]
   send('/root/two', made => made.edit('src/main.ts', text => `${text}// The next version.\n`))
-  shell('mkdir -p /var/backups/turnpike && cd /var/backups/turnpike && touch mine.db before-upgrade-2025-0{1,2,3,4,5,6}-02T03-04-05-678Z.db')
+  shell('mkdir -p /var/backups/turnpike && cd /var/backups/turnpike && touch mine.db upgrade-2025-0{1,2,3,4,5,6}-02T03-04-05-678Z.db')
   expect(ended('cd /root/two && node bin/turnpike.mjs upgrade')).toMatchObject({ code: 0, all: expect.stringMatching(/upgraded: \d/) })
   expect(on('tail', '-1', '/opt/turnpike/current/src/main.ts')).toBe('// The next version.')
-  expect(on('ls', '/var/backups/turnpike')).toMatch(/^(before-upgrade-2025-0[3456]-\S+\n){4}before-upgrade-(?!2025)\S+\nmine.db$/)
+  expect(on('ls', '/var/backups/turnpike')).toMatch(/^mine.db\n(upgrade-2025-0[3456]-\S+\n){4}upgrade-(?!2025)\S+$/)
   send('/root/three', made => {
     made.edit('bin/turnpike.mjs', text => text.replace("join(root, 'src/main.ts')", "join(root, 'src/operator.ts')"))
     made.edit('src/main.ts', () => "import { writeFileSync } from 'node:fs'\nwriteFileSync('/var/lib/turnpike/turnpike.db', 'spoilt')\nthrow new Error('it does not start')\n")

@@ -11,7 +11,7 @@ import { createPrograms } from './programs.ts'
 import { findings, inWords, whyNotReady } from './readiness.ts'
 import { systemdDeployment } from './systemd.ts'
 import { upgrade } from './upgrade.ts'
-import { chooseDeployment, findDeployment, type Known } from './which.ts'
+import { chooseDeployment, findDeployment, whyNoCompose, type Known } from './which.ts'
 
 type LocalCommand = Command & { run (input: Input, world: World): Promise<number> }
 
@@ -38,8 +38,9 @@ export const DEPLOYMENT_COMMANDS: Readonly<Record<string, LocalCommand>> = {
     options: {},
     run: async (_input, world) => {
       const deployment = await here(world)
-      await upgrade(deployment, say)
-      print(`upgraded: ${(await deployment.parts()).version}\n`)
+      const isNew = await upgrade(deployment, say)
+      const { version } = await deployment.parts()
+      print(isNew ? `upgraded: ${version}\n` : `${version} runs already, and nothing was changed: bring the files of the new one, and run node bin/turnpike.mjs upgrade in their directory\n`)
       return 0
     },
   },
@@ -59,6 +60,7 @@ async function up ({ options }: Input, world: World): Promise<number> {
   await deployment.start({ profile, domain: options['domain'] ?? world.env['TURNPIKE_DOMAIN'] ?? await askForDomain(deployment) })
   const notReady = await whyNotReady(deployment, READY_WITHIN_MS)
   if (notReady !== null) throw new TurnpikeError('deployment-failed', `it was started, and goes on trying; ${notReady}`)
+  await deployment.remember()
   print(await deployment.summary())
   const found = await findings(deployment)
   const wrong = found.filter(({ result }) => result !== 'ok')
@@ -88,14 +90,17 @@ async function uninstall ({ switches }: Input, world: World): Promise<number> {
 
 /** Throws deployment-missing. */
 async function here (world: World): Promise<Deployment> {
-  const found = await findDeployment(known(world))
-  if (found === null) throw new TurnpikeError('deployment-missing', `neither Docker Compose's project ${new ComposeProject(ROOT, world.env).name()} nor the unit turnpike.service is here`)
-  return found
+  const all = known(world)
+  const found = await findDeployment(all)
+  if (found !== null) return found
+  const noCompose = await whyNoCompose(all.programs)
+  throw new TurnpikeError('deployment-missing', `the unit turnpike.service is not here, and ${noCompose === null ? `neither is Docker Compose's project ${all.project.name()}` : noCompose}`)
 }
 
-function known ({ env, version }: World): Known {
+function known ({ env, version }: World): Known & { project: ComposeProject } {
   const programs = createPrograms(env, ROOT)
-  return { programs, compose: composeDeployment(new ComposeProject(ROOT, env)), systemd: systemdDeployment({ root: ROOT, version, programs }) }
+  const project = new ComposeProject(ROOT, env)
+  return { programs, project, compose: composeDeployment(project), systemd: systemdDeployment({ root: ROOT, version, programs }) }
 }
 
 async function askForDomain (deployment: Deployment): Promise<string | null> {

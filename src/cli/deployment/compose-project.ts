@@ -1,14 +1,31 @@
 /** One project of Docker Compose: its directory, its file of settings, what of it is there, and what it was started as. */
-import { basename, join } from 'node:path'
+import { existsSync, realpathSync } from 'node:fs'
+import { join } from 'node:path'
 import { COMPOSE_PROJECT, LABELS } from '../../protocol/coturn-container.ts'
 import { readEnvFile } from './env-file.ts'
 import { createPrograms, type Ended, type Programs } from './programs.ts'
 
+const NAME = 'turnpike'
 const SERVICE = 'com.docker.compose.service'
-const TITLE = 'org.opencontainers.image.title=Turnpike'
+const DIRECTORY = 'com.docker.compose.project.working_dir'
+const TITLE = 'org.opencontainers.image.title'
+/** Of the compose file. */
+const VOLUMES: ReadonlySet<string> = new Set(['data', 'guard', 'prometheus', 'grafana'])
 
 type Env = Readonly<Record<string, string | undefined>>
-export type OurContainer = { id: string, imageId: string, image: string, directory: string, startedAt: string, restarts: number, state: string, keepsRelay: boolean }
+/** What the engine says of a container. */
+type Inspected = {
+  Id: string
+  Name: string
+  Image: string
+  RestartCount: number
+  Config: { Image: string, Env: string[] | null, Labels: Record<string, string> }
+  State: { Status: string, StartedAt: string }
+  Mounts: { Type: string, Name?: string, Destination: string }[]
+}
+export type OurContainer = { id: string, imageId: string, image: string, directory: string, startedAt: string, restarts: number, state: string, keepsRelay: boolean, dataVolume: string | null }
+/** What is there of a project: of ours, and of others that go by the same name. */
+export type Parts = { containers: string[], volumes: string[], networks: string[], strangers: string[] }
 
 export class ComposeProject {
   readonly directory: string
@@ -17,6 +34,7 @@ export class ComposeProject {
   readonly deployedFile: string
   readonly programs: Programs
   readonly #env: Env
+  #adopted: string | null = null
 
   constructor (root: string, env: Env) {
     this.directory = join(root, 'compose')
@@ -27,7 +45,26 @@ export class ComposeProject {
   }
 
   name (): string {
-    return this.#env['COMPOSE_PROJECT_NAME'] ?? readEnvFile(this.envFile)['COMPOSE_PROJECT_NAME'] ?? basename(this.directory)
+    return this.#given() ?? this.#adopted ?? NAME
+  }
+
+  /** The name to be written down, so that others than us find the same project; null where they do. */
+  nameToKeep (): string | null {
+    return this.#given() === null ? this.#adopted : null
+  }
+
+  #given (): string | null {
+    return (this.#env['COMPOSE_PROJECT_NAME'] || readEnvFile(this.envFile)['COMPOSE_PROJECT_NAME']) || null
+  }
+
+  /** Takes on the name of a Turnpike that runs here under another one: it was started by hand, by an earlier version (`compose`), or out of another directory. */
+  async adopt (): Promise<void> {
+    if (this.#given() !== null) return
+    const all = (await this.#inspect('--filter', `label=${SERVICE}=turnpike`)).filter(isOurs)
+    const here = all.filter(({ Config }) => sameDirectory(Config.Labels[DIRECTORY] ?? '', this.directory))
+    const names = new Set((here.length > 0 ? here : all).map(({ Config }) => Config.Labels[COMPOSE_PROJECT] ?? NAME))
+    const [name = NAME, ...others] = names
+    this.#adopted = name === NAME || others.length > 0 ? null : name
   }
 
   args (...args: string[]): string[] {
@@ -48,34 +85,66 @@ export class ComposeProject {
 
   /** The container that serves; null where there is none. It may have been made out of another directory. */
   async serving (): Promise<OurContainer | null> {
-    const [id] = await this.#ids('ps', '-aq', '--filter', `label=${COMPOSE_PROJECT}=${this.name()}`, '--filter', `label=${SERVICE}=turnpike`, '--filter', 'label=com.docker.compose.oneoff=False')
-    if (id === undefined) return null
-    const [found] = JSON.parse(await this.docker('inspect', id)) as { Image: string, RestartCount: number, Config: { Image: string, Env: string[], Labels: Record<string, string> }, State: { Status: string, StartedAt: string } }[]
+    const found = (await this.#inspect('--filter', `label=${COMPOSE_PROJECT}=${this.name()}`, '--filter', `label=${SERVICE}=turnpike`, '--filter', 'label=com.docker.compose.oneoff=False')).find(isOurs)
     if (found === undefined) return null
-    const { Image, RestartCount, Config, State } = found
-    return { id, imageId: Image, image: Config.Image, directory: Config.Labels['com.docker.compose.project.working_dir'] ?? this.directory, startedAt: State.StartedAt, restarts: RestartCount, state: State.Status, keepsRelay: Config.Env.includes('TURNPIKE_RELAY_ON_STOP=keep') }
+    const { Id, Image, RestartCount, Config, State, Mounts } = found
+    return { id: Id, imageId: Image, image: Config.Image, directory: Config.Labels[DIRECTORY] ?? this.directory, startedAt: State.StartedAt, restarts: RestartCount, state: State.Status, keepsRelay: Config.Env?.includes('TURNPIKE_RELAY_ON_STOP=keep') === true, dataVolume: Mounts.find(({ Destination }) => Destination === '/data')?.Name ?? null }
   }
 
   async coturns (): Promise<string[]> {
     return await this.#ids('ps', '-aq', '--filter', `label=${COMPOSE_PROJECT}=${this.name()}`, '--filter', `label=${LABELS.relay}`)
   }
 
-  /** What is there of it: `container 3f…`, `volume compose_data`. */
-  async remains (withVolumes: boolean): Promise<string[]> {
+  /** The name of a project is a directory's in many places: what others made under the same one is told apart, and not ours to touch. */
+  async parts (): Promise<Parts> {
     const of = ['--filter', `label=${COMPOSE_PROJECT}=${this.name()}`]
-    const kinds: [string, string[]][] = [['container', ['ps', '-aq', ...of]], ['network', ['network', 'ls', '-q', ...of]], ...(withVolumes ? [['volume', ['volume', 'ls', '-q', ...of]] as [string, string[]]] : [])]
-    const found = await Promise.all(kinds.map(async ([kind, args]) => (await this.#ids(...args)).map(id => `${kind} ${id}`)))
-    return found.flat()
+    const all = await this.#inspect(...of)
+    const directories = [this.directory, ...all.filter(isOurs).map(({ Config }) => Config.Labels[DIRECTORY] ?? '')]
+    const isPart = (one: Inspected): boolean => isOurs(one) || one.Config.Labels[LABELS.relay] !== undefined || directories.some(directory => sameDirectory(directory, one.Config.Labels[DIRECTORY] ?? ''))
+    const [ours, strangers] = [all.filter(isPart), all.filter(one => !isPart(one))]
+    const volumesOf = (containers: Inspected[]): string[] => containers.flatMap(({ Mounts }) => Mounts).flatMap(({ Type, Name = '' }) => (Type === 'volume' && !/^[0-9a-f]{64}$/.test(Name) ? [Name] : []))
+    const labelled = (await this.docker('volume', 'ls', ...of, '--format', '{{.Name}} {{.Label "com.docker.compose.volume"}}')).split('\n').map(line => line.split(' ')).filter(([, role = '']) => VOLUMES.has(role)).map(([name = '']) => name)
+    const theirs = new Set(volumesOf(strangers))
+    const volumes = new Set([...volumesOf(ours), ...(strangers.length === 0 ? labelled : [])])
+    return {
+      containers: ours.map(({ Id }) => Id),
+      volumes: [...volumes].filter(name => !theirs.has(name)),
+      networks: strangers.length === 0 ? await this.#ids('network', 'ls', '-q', ...of) : [],
+      strangers: strangers.map(({ Name }) => Name.replace(/^\//, '')),
+    }
   }
 
   /** Ours of every version: of the same name as the one given, and labelled as ours. */
   async images (image: string): Promise<string[]> {
-    return [...new Set(await this.#ids('image', 'ls', repositoryOf(image), '--filter', `label=${TITLE}`, '--format', '{{.Repository}}:{{.Tag}}'))]
+    return [...new Set(await this.#ids('image', 'ls', repositoryOf(image), '--filter', `label=${TITLE}=Turnpike`, '--format', '{{.Repository}}:{{.Tag}}'))]
+  }
+
+  /** The compose file, with everything put in. */
+  async file (): Promise<{ services: Record<string, { image?: string, build?: object }> }> {
+    return JSON.parse(await this.docker(...this.args('config', '--format', 'json'))) as { services: Record<string, { image?: string, build?: object }> }
+  }
+
+  async #inspect (...filters: string[]): Promise<Inspected[]> {
+    const ids = await this.#ids('ps', '-aq', '--no-trunc', ...filters)
+    if (ids.length === 0) return []
+    // One that has gone meanwhile makes it end with 1; the others are told all the same.
+    const { out } = await this.programs.ask('docker', ['inspect', '--type', 'container', ...ids])
+    return JSON.parse(out || '[]') as Inspected[]
   }
 
   async #ids (...args: string[]): Promise<string[]> {
     return (await this.docker(...args)).split('\n').filter(line => line !== '')
   }
+}
+
+/** Images up to 0.4.0 have no label; they have this variable. */
+function isOurs ({ Config }: Pick<Inspected, 'Config'>): boolean {
+  return Config.Labels[TITLE] === 'Turnpike' || Config.Env?.some(one => one.startsWith('TURNPIKE_DATA_DIR=')) === true
+}
+
+export function sameDirectory (one: string, other: string): boolean {
+  const real = (path: string): string => (existsSync(path) ? realpathSync(path) : path)
+  return real(one) === real(other)
 }
 
 /** `turnpike` of `turnpike:0.4.0`. */

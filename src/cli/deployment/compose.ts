@@ -1,8 +1,9 @@
 /** Turnpike under Docker Compose, out of the compose file beside this program. */
-import { rmSync } from 'node:fs'
+import { existsSync, rmSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { TurnpikeError } from '../../protocol/errors.ts'
-import type { ComposeProject } from './compose-project.ts'
-import { composeUpgrading, writeDeployed } from './compose-upgrading.ts'
+import { sameDirectory, type ComposeProject, type OurContainer } from './compose-project.ts'
+import { bringOwnFiles, composeUpgrading, writeDeployed } from './compose-upgrading.ts'
 import type { Deployment, Readiness, Wishes } from './deployment.ts'
 import { readEnvFile, setInEnvFile } from './env-file.ts'
 
@@ -16,13 +17,20 @@ const STOP_SECONDS = '10'
 
 export function composeDeployment (project: ComposeProject): Deployment {
   const turnpike: Deployment['turnpike'] = async args => await project.ask('exec', '-T', 'turnpike', 'turnpike', ...args)
+  const readiness = async (): Promise<Readiness | null> => readinessIn((await project.ask('exec', '-T', 'turnpike', 'node', '-e', ASK_READINESS)).out)
   return {
     kind: 'Docker Compose',
     commandLine: 'docker compose -f compose/compose.yaml exec turnpike turnpike',
-    isThere: async () => await project.serving() !== null || (await project.remains(true)).length > 0,
-    start: async wishes => await start(project, wishes),
+    isThere: async () => {
+      await project.adopt()
+      const { containers, volumes } = await project.parts()
+      return containers.length + volumes.length > 0
+    },
+    trace: () => (existsSync(project.deployedFile) ? project.deployedFile : null),
+    start: async wishes => await start(project, wishes, readiness),
+    remember: async () => { await writeDeployed(project) },
     turnpike,
-    readiness: async () => readinessIn((await project.ask('exec', '-T', 'turnpike', 'node', '-e', ASK_READINESS)).out),
+    readiness,
     hopeless: async () => await hopeless(project),
     summary: async () => {
       const serving = await project.serving()
@@ -41,12 +49,27 @@ export function composeDeployment (project: ComposeProject): Deployment {
   }
 }
 
-async function start (project: ComposeProject, wishes: Wishes): Promise<void> {
-  setInEnvFile(project.envFile, wantedSettings(readEnvFile(project.envFile), wishes))
+async function start (project: ComposeProject, wishes: Wishes, readiness: Deployment['readiness']): Promise<void> {
+  const serving = await project.serving()
+  if (serving !== null && !sameDirectory(serving.directory, project.directory)) {
+    // Its settings are there; without them this would be another Turnpike in its place.
+    if (serving.state === 'running') throw new TurnpikeError('deployment-failed', `the one that runs was started out of ${dirname(serving.directory)}: run up there, or upgrade here`)
+    bringOwnFiles(serving.directory, project.directory)
+  }
+  const name = project.nameToKeep()
+  setInEnvFile(project.envFile, { ...wantedSettings(readEnvFile(project.envFile), wishes), ...(name === null ? {} : { COMPOSE_PROJECT_NAME: name }) })
   await project.show('build')
+  if (serving !== null) await refuseAnotherVersion(project, serving, readiness)
   // Never with --remove-orphans: coturn's container is one.
   await project.show('up', '--detach', '--no-build')
-  await writeDeployed(project)
+}
+
+/** Where nobody answers there is nothing to lose, and what was built may be the cure. */
+async function refuseAnotherVersion (project: ComposeProject, serving: OurContainer, readiness: Deployment['readiness']): Promise<void> {
+  const { services } = await project.file()
+  const built = await project.programs.ask('docker', ['image', 'inspect', '--format', '{{.Id}}', services['turnpike']?.image ?? ''])
+  if (built.code !== 0 || built.out.trim() === serving.imageId || await readiness() === null) return
+  throw new TurnpikeError('deployment-failed', `${serving.image} runs, and the files here are of another version: node bin/turnpike.mjs upgrade puts it in its place, with a backup to go back to`)
 }
 
 /** What cannot be defaulted. Without a name of its own a machine has no certificate, and keys would pass in the clear: HTTP stays on it. */
@@ -88,13 +111,32 @@ async function logs (project: ComposeProject, { follow, service }: { follow: boo
 async function uninstall (project: ComposeProject, keepData: boolean): Promise<string[]> {
   const serving = await project.serving()
   // First, because it would start another coturn in the place of the one that is taken away.
-  await project.ask('stop', '--timeout', STOP_SECONDS, 'turnpike')
-  for (const coturn of await project.coturns()) await project.docker('rm', '--force', '--volumes', coturn)
-  // Also what runs of profiles that are not chosen now.
-  await project.show('--profile', '*', 'down', '--remove-orphans', '--timeout', STOP_SECONDS, ...(keepData ? [] : ['--volumes']))
+  if (serving !== null) await project.programs.ask('docker', ['stop', '--time', STOP_SECONDS, serving.id])
+  const { containers, volumes, networks, strangers } = await project.parts()
+  if (strangers.length > 0) process.stderr.write(`turnpike: note: these have the name of our project too and are not ours; they stay: ${strangers.join(', ')}\n`)
+  if (containers.length > 0) {
+    await project.programs.ask('docker', ['stop', '--time', STOP_SECONDS, ...containers])
+    await project.docker('rm', '--force', '--volumes', ...containers)
+  }
+  for (const network of networks) await project.programs.ask('docker', ['network', 'rm', network])
+  if (!keepData) for (const volume of volumes) await project.programs.ask('docker', ['volume', 'rm', volume])
   const images = serving === null ? [] : await project.images(serving.image)
   for (const image of images) await project.programs.ask('docker', ['image', 'rm', image])
-  rmSync(project.deployedFile, { force: true })
-  if (!keepData) rmSync(project.envFile, { force: true })
-  return [...await project.remains(!keepData), ...(serving === null ? [] : (await project.images(serving.image)).map(image => `image ${image}`))]
+  const directories = [project.directory, ...(serving === null ? [] : [serving.directory])]
+  for (const directory of directories) {
+    rmSync(join(directory, '.deployed.yaml'), { force: true })
+    if (!keepData) rmSync(join(directory, '.env'), { force: true })
+  }
+  const left = await project.parts()
+  return [
+    ...left.containers.map(id => `container ${id}`),
+    ...left.networks.map(id => `network ${id}`),
+    ...(keepData ? [] : await stillThere(project, [...new Set([...volumes, ...left.volumes])])).map(name => `volume ${name}`),
+    ...(serving === null ? [] : await project.images(serving.image)).map(image => `image ${image}`),
+  ]
+}
+
+async function stillThere (project: ComposeProject, volumes: string[]): Promise<string[]> {
+  const asked = await Promise.all(volumes.map(async name => ({ name, code: (await project.programs.ask('docker', ['volume', 'inspect', name])).code })))
+  return asked.filter(({ code }) => code === 0).map(({ name }) => name)
 }

@@ -13,6 +13,8 @@ export type Deployment = {
   /** How an operator runs our own command line where the server is. */
   commandLine: string
   isThere (): Promise<boolean>
+  /** A file that says that it was deployed out of this directory; null where there is none. */
+  trace (): string | null
   /** Writes what it needs, and starts it. Changes nothing that is right already. */
   start (wishes: Wishes): Promise<void>
   /** Our own command line, where the server is. */
@@ -21,6 +23,8 @@ export type Deployment = {
   readiness (): Promise<Readiness | null>
   /** Why waiting for it is in vain; null where it is not. */
   hopeless (): Promise<string | null>
+  /** Remembers what runs now, and is well, as what an upgrade goes back to. */
+  remember (): Promise<void>
   /** What the server said of itself when it started. */
   summary (): Promise<string>
   /** The version that runs, and what it consists of, for people. */
@@ -33,8 +37,10 @@ export type Deployment = {
 
 /** The steps of an upgrade, in their order. */
 export type Upgrading = {
+  /** What one upgrade at a time goes by. */
+  name (): string
   /** Brings the new version beside the one that runs. Where it throws, nothing has changed. */
-  prepare (): Promise<void>
+  prepare (): Promise<'brought' | 'runs already'>
   /** Will calls go on meanwhile? Else why not. */
   whyCallsEnd (): Promise<string | null>
   /** Where `backUp` writes to, in words. */
@@ -46,8 +52,10 @@ export type Upgrading = {
   deleteBackups (names: readonly string[]): Promise<void>
   /** Puts the new version in the place of the old one; coturn stays. */
   switchOver (): Promise<void>
-  /** Puts the old version back, and the database as it was. */
+  /** Puts the old version back, and the database as it was. Where the database cannot be put back, the old version is started all the same, and then it throws. */
   rollBack (backup: string): Promise<void>
+  /** What an operator types to put the database back. */
+  byHand (backup: string): string[]
   /** Remembers the new version as the one to go back to. */
   keep (): Promise<void>
 }

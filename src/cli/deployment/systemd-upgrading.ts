@@ -15,11 +15,13 @@ export function systemdUpgrading ({ programs, install, turnpike }: SystemdUpgrad
   let before: string | null = null
   let after: string | null = null
   return {
+    name: () => 'upgrade-systemd',
     prepare: async () => {
       if (!existsSync(CURRENT)) throw new TurnpikeError('deployment-missing', `there is no ${CURRENT}`)
       before = readlinkSync(CURRENT)
       // Its last line says where the release is.
       after = (await programs.output(install, ['release'])).split('\n').at(-1) ?? ''
+      return after === before ? 'runs already' : 'brought'
     },
     whyCallsEnd: async () => null,
     backups: BACKUPS,
@@ -32,6 +34,7 @@ export function systemdUpgrading ({ programs, install, turnpike }: SystemdUpgrad
     deleteBackups: async names => { for (const name of names) rmSync(`${BACKUPS}/${name}`, { force: true }) },
     switchOver: async () => { await programs.show(install, ['switch', after ?? '']) },
     rollBack: async backup => { await programs.show(install, ['switch', before ?? '', `${BACKUPS}/${backup}`]) },
+    byHand: backup => ['systemctl stop turnpike', `turnpike restore ${BACKUPS}/${backup}`, 'systemctl start turnpike'],
     keep: async () => {
       // One is kept to go back to by hand, and no more.
       const older = existsSync(PREVIOUS) ? readlinkSync(PREVIOUS) : null

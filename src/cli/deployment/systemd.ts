@@ -30,9 +30,11 @@ export function systemdDeployment (needs: SystemdNeeds): Deployment {
     kind: 'systemd',
     commandLine: 'turnpike',
     isThere: async () => existsSync(PLACES.unit),
+    trace: () => null,
     start: async ({ domain }) => {
       await programs.show(install, ['install', ...(domain === null ? [] : [domain])])
     },
+    remember: async () => {},
     turnpike,
     readiness,
     hopeless: async () => {

@@ -2,11 +2,11 @@
 
 const MOST_KEPT = 5
 /** Nothing that a person would call a file of theirs. */
-const FORM = /^before-upgrade-\d{4}-\d{2}-\d{2}T\d{2}-\d{2}-\d{2}-\d{3}Z\.db$/
+const FORM = /^upgrade-\d{4}-\d{2}-\d{2}T\d{2}-\d{2}-\d{2}-\d{3}Z\.db$/
 
-/** In the order of time by name. */
+/** In the order of time by name. Not `before-upgrade-`: those the database makes by itself, and keeps three of, which a version that ends again and again would fill. */
 export function backupName (now: Date): string {
-  return `before-upgrade-${now.toISOString().replaceAll(/[:.]/g, '-')}.db`
+  return `upgrade-${now.toISOString().replaceAll(/[:.]/g, '-')}.db`
 }
 
 /** Of the files in their directory those that an upgrade made, but for the newest. */

@@ -7,7 +7,6 @@ import type { Deployment, Readiness } from '../../../src/cli/deployment/deployme
 import { readEnvFile, setInEnvFile } from '../../../src/cli/deployment/env-file.ts'
 import { createPrograms } from '../../../src/cli/deployment/programs.ts'
 import { inWords, whyNotReady } from '../../../src/cli/deployment/readiness.ts'
-import { upgrade } from '../../../src/cli/deployment/upgrade.ts'
 import { backupName, outdatedBackups } from '../../../src/cli/deployment/upgrade-backups.ts'
 import { chooseDeployment, findDeployment } from '../../../src/cli/deployment/which.ts'
 
@@ -56,7 +55,7 @@ const NOT_READY: Readiness = { ready: false, relay: { ready: false, reason: 'the
 
 function deployment (more: Partial<Deployment>): Deployment {
   const none = async (): Promise<never> => { throw new Error('not asked for here') }
-  return { kind: 'systemd', commandLine: 'turnpike', isThere: async () => false, start: none, turnpike: async () => ({ code: 1, out: '', err: '' }), readiness: async () => READY, hopeless: async () => null, summary: none, parts: none, logs: none, uninstall: none, upgrading: { prepare: none, whyCallsEnd: none, backups: '', backUp: none, listBackups: none, deleteBackups: none, switchOver: none, rollBack: none, keep: none }, ...more }
+  return { kind: 'systemd', commandLine: 'turnpike', isThere: async () => false, trace: () => null, start: none, remember: none, turnpike: async () => ({ code: 1, out: '', err: '' }), readiness: async () => READY, hopeless: async () => null, summary: none, parts: none, logs: none, uninstall: none, upgrading: { name: () => 'test', prepare: none, whyCallsEnd: none, backups: '', backUp: none, listBackups: none, deleteBackups: none, switchOver: none, rollBack: none, byHand: () => [], keep: none }, ...more }
 }
 
 test('waiting ends when it is ready, when it is in vain, and when the time is over, with the reason', async () => {
@@ -76,6 +75,11 @@ test('the deployment that is here is found; else compose, then systemd; else not
   expect(await findDeployment({ programs: engine, compose: there(compose), systemd })).toMatchObject({ kind: 'Docker Compose' })
   expect(await findDeployment({ programs: engine, compose: there(compose), systemd: there(systemd) })).toMatchObject({ kind: 'systemd' })
   expect(await findDeployment({ programs: noEngine, compose: there(compose), systemd })).toBeNull()
+  const old = { ask: async (_program: string, [first]: readonly string[]) => ({ code: 0, out: first === 'compose' ? '2.23.3' : '27', err: '' }) }
+  await expect(findDeployment({ programs: old, compose: { ...compose, trace: () => '/x/.deployed.yaml' }, systemd })).rejects.toMatchObject({ code: 'not-deployable', message: expect.stringMatching(/2\.23\.3; 2\.24 or newer/) })
+  // It runs there, although it cannot be asked: a second one beside it would be worse than none.
+  const cannotBeAsked = { programs: noEngine, compose: { ...compose, trace: () => '/x/.deployed.yaml' }, systemd }
+  await expect(chooseDeployment(cannotBeAsked)).rejects.toMatchObject({ code: 'not-deployable', message: expect.stringMatching(/\.deployed\.yaml[^]*no docker/) })
   expect(await chooseDeployment({ programs: engine, compose, systemd })).toMatchObject({ kind: 'Docker Compose' })
   const chosen = chooseDeployment({ programs: noEngine, compose, systemd }).catch((error: unknown) => error)
   // Where these tests run there may be a systemd.
@@ -86,42 +90,12 @@ async function canBeSystemd (): Promise<boolean> {
   return await createPrograms({ PATH: process.env['PATH'] }, '/').ask('test', ['-d', '/run/systemd/system']).then(({ code }) => code === 0) && process.getuid?.() === 0
 }
 
-/** What an upgrade does to it, in order; `after` is how the doctor finds the new version. */
-async function upgraded (after: 'well' | 'failed' | 'failed before', { switchOver = async () => {}, backups = async () => [] }: { switchOver?: () => Promise<void>, backups?: () => Promise<string[]> } = {}): Promise<{ done: string[], error: unknown }> {
-  const done: string[] = []
-  const step = (name: string, work = async (): Promise<void> => {}) => async () => {
-    done.push(name)
-    await work()
-  }
-  const failed = { findings: [{ subject: 'relay', check: 'probe', result: 'failed' }] }
-  const one = deployment({
-    turnpike: async () => ({ code: 0, out: JSON.stringify(after === 'failed before' || (after === 'failed' && done.includes('switch')) ? failed : { findings: [] }), err: '' }),
-    upgrading: { prepare: step('prepare'), whyCallsEnd: async () => null, backups: '', backUp: step('back up'), listBackups: backups, deleteBackups: async names => { done.push(`delete ${names.join()}`) }, switchOver: step('switch', switchOver), rollBack: step('roll back'), keep: step('keep') },
-  })
-  const error = await upgrade(one, () => {}).then(() => null, (reason: unknown) => reason)
-  return { done, error }
-}
-
-test('an upgrade is kept where it is well, and undone where it does not start or the doctor finds what was well before', async () => {
-  expect(await upgraded('well')).toEqual({ done: ['prepare', 'back up', 'switch', 'keep'], error: null })
-  expect(await upgraded('failed before')).toEqual({ done: ['prepare', 'back up', 'switch', 'keep'], error: null })
-  const undone = ['prepare', 'back up', 'switch', 'roll back']
-  expect(await upgraded('failed')).toEqual({ done: undone, error: expect.objectContaining({ code: 'upgrade-rolled-back', message: expect.stringContaining('probe of relay') }) })
-  const breaks = async (): Promise<void> => { await createPrograms({}, '/').output('/bin/false', []) }
-  expect(await upgraded('well', { switchOver: breaks })).toEqual({ done: undone, error: expect.objectContaining({ code: 'upgrade-rolled-back' }) })
-})
-
 const MADE = Array.from({ length: 7 }, (_, i) => backupName(new Date(Date.UTC(2026, 10, 20 + i, 4, 5, 6, 7))))
 
-test('of the backups that upgrades made the newest five are kept, and nothing else is touched', async () => {
-  const mine = ['before-upgrade-mine.db', 'mine.db', 'before-upgrade-2026-01-01.db', `${MADE[0]}.kept`, `x${MADE[0]}`, '']
-  expect(MADE[0]).toBe('before-upgrade-2026-11-20T04-05-06-007Z.db')
+test('of the backups that upgrades made the newest five are kept, and nothing else is touched', () => {
+  // Also not what the database leaves before its tables change, which it counts by itself.
+  const mine = ['upgrade-mine.db', 'mine.db', 'upgrade-2026-01-01.db', `before-${MADE[0]}`, `${MADE[0]}.kept`, `x${MADE[0]}`, '']
+  expect(MADE[0]).toBe('upgrade-2026-11-20T04-05-06-007Z.db')
   expect(outdatedBackups([...mine, ...MADE.toReversed()])).toEqual(MADE.slice(0, 2))
   expect(outdatedBackups([...mine, ...MADE.slice(2)])).toEqual([])
-  expect((await upgraded('well', { backups: async () => [...MADE, ...mine] })).done).toEqual(['prepare', 'back up', `delete ${MADE.slice(0, 2).join()}`, 'switch', 'keep'])
-})
-
-test('backups that cannot be listed or deleted keep nobody from upgrading', async () => {
-  const backups = async (): Promise<string[]> => (await createPrograms({}, '/').output('/bin/false', [])).split('\n')
-  expect(await upgraded('well', { backups })).toEqual({ done: ['prepare', 'back up', 'switch', 'keep'], error: null })
 })
