@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 /**
- * The way in for every Node.js from 20 on: brings the dependencies and Node.js 24 with it, then hands over to src/main.ts.
+ * The way in for every Node.js from 18 on: brings the dependencies and Node.js 24 with it, then hands over to src/main.ts.
  * Plain JavaScript without dependencies, because it runs before any of them is there.
  */
 import { spawn, spawnSync } from 'node:child_process'
@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url'
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const WANTED_MAJOR = 24
-const OLDEST_MAJOR = 20
+const OLDEST_MAJOR = 18
 /** What Node.js would let the garbage of the last moments grow to costs 10,000 peers that have joined at once as much again as they are themselves. */
 const NODE_FLAGS = ['--disable-warning=ExperimentalWarning', '--max-semi-space-size=16']
 const RERUN_AFTER_INSTALL = 'TURNPIKE_INSTALLED'
@@ -39,7 +39,7 @@ function install (withDevelopment) {
   if (process.env[RERUN_AFTER_INSTALL] !== undefined) fail(70, 'The dependencies are still not complete after npm ci. Remove node_modules and try again.')
   process.stderr.write('Installing dependencies and Node.js 24 (once) …\n')
   const npm = spawnSync('npm', ['ci', '--loglevel=error', '--no-audit', '--no-fund', ...(withDevelopment ? [] : ['--omit=dev'])], { cwd: root, stdio: ['ignore', 'inherit', 'inherit'] })
-  if (npm.error !== undefined) fail(69, `npm could not be run (${npm.error.message}). Install npm 10 or newer.`)
+  if (npm.error !== undefined) fail(69, `npm could not be run (${npm.error.message}). Install npm 9 or newer.`)
   if (npm.status !== 0) fail(69, 'npm ci failed; its own words are above. Is the npm registry reachable from here?')
 }
 

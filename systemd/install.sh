@@ -8,6 +8,8 @@
 #
 # turnpike up, upgrade and uninstall call this; up is what people want.
 set -euo pipefail
+# In $(…) too: half a release must not be put into place.
+shopt -s inherit_errexit
 cd "$(dirname "$(readlink -f "$0")")/.."
 
 OPT=/opt/turnpike
@@ -29,19 +31,20 @@ require() {
 
 bring_coturn() {
   command -v turnserver >/dev/null && return
-  # Debian would start it as a service of its own, which would hold the relay's port.
-  systemctl mask --quiet coturn.service
   mkdir -p "$OPT"
+  # Debian would start it as a service of its own, which would hold the relay's port.
+  touch "$OPT/masked-coturn"
+  systemctl mask --quiet coturn.service
   apt install coturn || { apt-get update -qq && apt install coturn; } || die 'apt-get could not install coturn' 69
   touch "$OPT/brought-coturn"
 }
 
-has_node() { command -v npm >/dev/null && [ "$(node -p 'process.versions.node.split(".")[0]' 2>/dev/null || echo 0)" -ge 20 ]; }
+has_node() { command -v npm >/dev/null && [ "$(node -p 'process.versions.node.split(".")[0]' 2>/dev/null || echo 0)" -ge 18 ]; }
 
 bring_node() {
   has_node && return
   apt install nodejs npm || { apt-get update -qq && apt install nodejs npm; } || true
-  has_node || die 'Node.js 20 or newer and npm are needed, and apt has none so new: https://nodejs.org' 69
+  has_node || die 'Node.js 18 or newer and npm are needed, and apt has none so new: https://nodejs.org' 69
 }
 
 # The same as those of the release that runs, where the lockfile is the same.
@@ -53,14 +56,19 @@ bring_packages() {
   fi
 }
 
-# Says where it is. One that is there is left as it is.
-bring_release() {
-  local version digest release
+release_of_these_files() {
+  local version digest
   version=$(node -p 'require("./package.json").version')
   digest=$(find "${FILES[@]}" -type f -print0 | sort -z | xargs -0 sha256sum | sha256sum | cut -c 1-8)
-  release=$OPT/releases/$version-$digest
-  if [ ! -d "$release" ]; then
-    rm -rf "$release.incoming"
+  echo "$OPT/releases/$version-$digest"
+}
+
+# Says where it is. One that is there whole is left as it is, and so is the one that runs.
+bring_release() {
+  local release
+  release=$(release_of_these_files)
+  if [ ! -e "$release/.whole" ] && [ "$release" != "$(readlink "$OPT/current")" ]; then
+    rm -rf "$release" "$release.incoming"
     mkdir -p "$release.incoming"
     cp -r "${FILES[@]}" "$release.incoming/"
     bring_packages "$release.incoming"
@@ -68,6 +76,7 @@ bring_release() {
     "$release.incoming/node" --version >/dev/null || die 'there is no Node.js 24 for this processor to bring' 69
     chown -R root:root "$release.incoming"
     chmod -R u=rwX,go=rX "$release.incoming"
+    touch "$release.incoming/.whole"
     mv "$release.incoming" "$release"
   fi
   echo "$release"
@@ -83,10 +92,24 @@ bring_files() {
   cat >"$PROGRAM" <<'PROGRAM'
 #!/bin/sh
 # Turnpike's command line, with the settings of the service.
-set -a
-TURNPIKE_DATA_DIR=/var/lib/turnpike
-[ ! -r /etc/turnpike/turnpike.env ] || . /etc/turnpike/turnpike.env
-set +a
+export NODE_ENV=production TURNPIKE_DATA_DIR=/var/lib/turnpike TURNPIKE_RELAY_DRIVER=process TURNPIKE_RELAY_ON_STOP=keep
+# Read as systemd reads it, and never run: a value may hold anything.
+read_settings() {
+  while IFS= read -r line || [ -n "$line" ]; do
+    line=${line#"${line%%[![:space:]]*}"}
+    line=${line%"${line##*[![:space:]]}"}
+    name=${line%%=*}
+    value=${line#*=}
+    case $line in '#'* | ';'*) continue ;; *=*) ;; *) continue ;; esac
+    case $name in '' | [0-9]* | *[!A-Za-z0-9_]*) continue ;; esac
+    case $value in
+      '"'*'"') value=${value#'"'} value=${value%'"'} ;;
+      "'"*"'") value=${value#"'"} value=${value%"'"} ;;
+    esac
+    export "$name=$value"
+  done
+}
+[ ! -r /etc/turnpike/turnpike.env ] || read_settings </etc/turnpike/turnpike.env
 exec /opt/turnpike/current/node --disable-warning=ExperimentalWarning /opt/turnpike/current/src/main.ts "$@"
 PROGRAM
   chmod 0755 "$PROGRAM"
@@ -94,7 +117,8 @@ PROGRAM
 
 set_domain() {
   grep -qx "TURNPIKE_DOMAIN=$1" "$SETTINGS" && return
-  sed -i '/^TURNPIKE_DOMAIN=/d; /^TURNPIKE_HTTP_HOST=127.0.0.1$/d' "$SETTINGS"
+  [[ $1 =~ ^[A-Za-z0-9.-]+$ ]] || die "$1 is no host name" 64
+  sed -i '/^TURNPIKE_DOMAIN=/d' "$SETTINGS"
   echo "TURNPIKE_DOMAIN=$1" >>"$SETTINGS"
   # It is read at the start; calls go on.
   ! systemctl --quiet is-active turnpike || systemctl restart turnpike
@@ -115,42 +139,46 @@ install_all() {
   bring_coturn
   bring_node
   bring_files
-  if [ -n "${1:-}" ]; then set_domain "$1"
-  elif ! grep -qE '^TURNPIKE_(DOMAIN|HTTP_HOST)=' "$SETTINGS"; then
-    # Without a certificate keys would pass in the clear.
-    echo 'TURNPIKE_HTTP_HOST=127.0.0.1' >>"$SETTINGS"
-  fi
+  # Over plain HTTP keys would pass in the clear: it is for this machine. With a domain HTTPS is for the others.
+  grep -q '^TURNPIKE_HTTP_HOST=' "$SETTINGS" || echo 'TURNPIKE_HTTP_HOST=127.0.0.1' >>"$SETTINGS"
+  [ -z "${1:-}" ] || set_domain "$1"
   if [ ! -e "$OPT/current" ]; then
     release=$(bring_release)
     link_to "$release"
+  elif [ "$(release_of_these_files)" != "$(readlink "$OPT/current")" ]; then
+    echo 'turnpike: note: the files here are not of the version that runs; node bin/turnpike.mjs upgrade puts it in its place, with a backup to go back to' >&2
   fi
   use_unit_of "$OPT/current"
   systemctl enable --quiet --now turnpike
 }
 
 switch_to() {
+  local restored=yes
   [ -x "$1/node" ] || die "there is no release in $1" 69
   systemctl stop turnpike
   use_unit_of "$1"
   link_to "$1"
-  [ -z "${2:-}" ] || "$PROGRAM" restore "$2" >&2
+  # It is started all the same: without it nothing would run.
+  [ -z "${2:-}" ] || "$PROGRAM" restore "$2" >&2 || restored=no
   systemctl reset-failed turnpike 2>/dev/null || true
   systemctl start turnpike
+  [ "$restored" = yes ] || die "the database could not be put back; it is in $2" 74
 }
 
 uninstall_all() {
   systemctl disable --quiet --now turnpike 2>/dev/null || true
   # What it left running: coturn.
-  systemctl kill --kill-whom=all --signal=SIGKILL turnpike 2>/dev/null || true
+  systemctl kill --signal=SIGKILL turnpike 2>/dev/null || true
   rm -f "$UNIT" "$PROGRAM"
   systemctl daemon-reload
   if [ -e "$OPT/brought-coturn" ]; then
     DEBIAN_FRONTEND=noninteractive apt-get purge -y -qq coturn >/dev/null
-    systemctl unmask --quiet coturn.service
   fi
+  [ ! -e "$OPT/masked-coturn" ] || systemctl unmask --quiet coturn.service
   rm -rf "$OPT"
   if [ "${1:-}" != --keep-data ]; then
-    rm -rf "$DATA" "$BACKUPS" /etc/turnpike
+    rm -rf "$DATA" "$BACKUPS" /etc/turnpike "$UNIT.d"
+    systemctl daemon-reload
     ! id turnpike >/dev/null 2>&1 || userdel turnpike
   fi
 }

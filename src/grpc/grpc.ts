@@ -5,6 +5,7 @@ import { createServer, type Server as Listener } from 'node:net'
 import type { Config } from '../config/schema.ts'
 import type { Part } from '../lifecycle.ts'
 import { TurnpikeError } from '../protocol/errors.ts'
+import { isLoopbackHost } from '../protocol/hosts.ts'
 import type { Certificates } from '../tls/certificates.ts'
 import { ServedCertificate } from './certificate.ts'
 import { Pings, type Call } from './call-socket.ts'
@@ -29,7 +30,7 @@ export function createGrpc (needs: GrpcNeeds): GrpcDoor {
   let running: { server: Server, listener: Listener } | null = null
   return {
     name: 'grpc',
-    firewall: () => (port === 0 || isLoopback(host) ? [] : [{ protocol: 'tcp', ports: String(port), what: 'signaling over gRPC' }]),
+    firewall: () => (port === 0 || isLoopbackHost(host) ? [] : [{ protocol: 'tcp', ports: String(port), what: 'signaling over gRPC' }]),
     start: async () => {
       if (port === 0) return
       // Only here: it takes memory and time that nobody is to spend on a port that is off.
@@ -83,8 +84,4 @@ async function listen (listener: Listener, host: string, port: number): Promise<
       resolve()
     })
   })
-}
-
-function isLoopback (host: string): boolean {
-  return host === 'localhost' || host === '::1' || host.startsWith('127.')
 }

@@ -7,6 +7,7 @@ import type { Config } from '../config/schema.ts'
 import type { Credentials } from '../credentials/credentials.ts'
 import type { Part } from '../lifecycle.ts'
 import type { Metrics } from '../metrics/metrics.ts'
+import { isLoopbackHost } from '../protocol/hosts.ts'
 import { TurnpikeError } from '../protocol/errors.ts'
 import type { Finding } from '../protocol/findings.ts'
 import type { Relay } from '../relay/relay.ts'
@@ -125,7 +126,7 @@ export function createHttp (needs: HttpNeeds): Http {
     metricsUrl: () => metricsUrl,
     firewall: () => [
       ...(https.port === 0 ? [] : [{ protocol: 'tcp', ports: String(https.publicPort), what: 'API, signaling and the call page over https' }]),
-      { protocol: 'tcp', ports: new URL(url).port, what: https.port === 0 ? 'API, signaling and the call page' : 'the same without https, for this machine and a proxy' },
+      ...(isLoopbackHost(http.host) ? [] : [{ protocol: 'tcp', ports: new URL(url).port, what: https.port === 0 ? 'API, signaling and the call page' : 'the same without https, for this machine and a proxy' }]),
     ],
   }
 }

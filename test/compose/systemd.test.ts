@@ -62,6 +62,21 @@ test('it and coturn are not root, and can do nothing but open low ports', () => 
   }
 })
 
+test('a domain leaves plain HTTP to this machine; the file of settings is read and never run', async () => {
+  shell('/root/one/systemd/install.sh install localhost >&2')
+  expect(shell('grep ^TURNPIKE_ /etc/turnpike/turnpike.env')).toBe('TURNPIKE_HTTP_HOST=127.0.0.1\nTURNPIKE_DOMAIN=localhost')
+  shell(`cat >>/etc/turnpike/turnpike.env <<'END'
+X=a touch /tmp/was-run
+TURNPIKE_ACME_EMAIL='$(touch /tmp/was-run)@example.org'
+  TURNPIKE_CALL_PAGE="off"
+END`)
+  const { settings } = JSON.parse(shell('turnpike config --json')) as { settings: Record<string, unknown> }
+  expect(JSON.stringify(settings)).toMatch(/\$\(touch \/tmp\/was-run\)@example\.org/)
+  expect(ended('ls /tmp/was-run').code).not.toBe(0)
+  shell("sed -i '/was-run/d; /CALL_PAGE/d' /etc/turnpike/turnpike.env")
+  await untilReady()
+})
+
 test('up, status and logs know it', () => {
   expect(ended('cd /root/one && node bin/turnpike.mjs up')).toMatchObject({ code: 0, all: expect.stringMatching(/with systemd[^]*the relay is proved[^]*turnpike keys first/) })
   expect(ended('cd /root/one && node bin/turnpike.mjs status')).toMatchObject({ code: 0, all: expect.stringMatching(/^systemd, \d+\.\d+\.\d+: everything is ready/) })
@@ -85,6 +100,7 @@ test('an upgrade changes the release and leaves coturn; one that spoils the data
   expect(ended('cd /root/two && node bin/turnpike.mjs upgrade')).toMatchObject({ code: 0, all: expect.stringMatching(/upgraded: \d/) })
   expect(on('tail', '-1', '/opt/turnpike/current/src/main.ts')).toBe('// The next version.')
   expect(on('ls', '/var/backups/turnpike')).toMatch(/^mine.db\n(upgrade-2025-0[3456]-\S+\n){4}upgrade-(?!2025)\S+$/)
+  expect(ended('turnpike upgrade')).toMatchObject({ code: 0, all: expect.stringContaining('runs already') })
   send('/root/three', made => {
     made.edit('bin/turnpike.mjs', text => text.replace("join(root, 'src/main.ts')", "join(root, 'src/operator.ts')"))
     made.edit('src/main.ts', () => "import { writeFileSync } from 'node:fs'\nwriteFileSync('/var/lib/turnpike/turnpike.db', 'spoilt')\nthrow new Error('it does not start')\n")
@@ -95,7 +111,25 @@ test('an upgrade changes the release and leaves coturn; one that spoils the data
   expect([coturn(), on('turnpike', 'keys', 'list')]).toEqual([relay, keys])
 }, 120_000)
 
+test('half a release is not put into place, and one that is there is made whole', () => {
+  send('/root/four', made => made.edit('src/main.ts', text => `${text}// Half of it.\n`))
+  shell('mkdir /tmp/fails && printf "#!/bin/sh\\nexit 1\\n" >/tmp/fails/chown && chmod +x /tmp/fails/chown')
+  const before = shell('ls /opt/turnpike/releases')
+  expect(ended('PATH=/tmp/fails:$PATH /root/four/systemd/install.sh release').code).not.toBe(0)
+  expect(shell('ls /opt/turnpike/releases | grep -v incoming')).toBe(before)
+  const release = shell('/root/four/systemd/install.sh release')
+  shell(`rm -r ${release}/.whole ${release}/src`)
+  expect(shell('/root/four/systemd/install.sh release')).toBe(release)
+  expect(on('tail', '-1', `${release}/src/main.ts`)).toBe('// Half of it.')
+})
+
+test('a database that cannot be put back is told, and the version runs all the same', async () => {
+  expect(ended('/root/two/systemd/install.sh switch "$(readlink /opt/turnpike/current)" /var/backups/turnpike/none.db')).toMatchObject({ code: 74, all: expect.stringContaining('none.db') })
+  await untilReady()
+})
+
 test('uninstall leaves nothing behind', () => {
+  shell('mkdir -p /etc/systemd/system/turnpike.service.d && echo >/etc/systemd/system/turnpike.service.d/override.conf')
   expect(ended('cd /root/two && node bin/turnpike.mjs uninstall --yes')).toMatchObject({ code: 0, all: 'Turnpike is gone.\n' })
   expect(shell(`ls -d ${PLACES.join(' ')} 2>/dev/null || true`)).toBe('')
   expect([coturn(), ended('id turnpike').code, ended('command -v turnserver').code, shell('systemctl list-unit-files | grep -E "turnpike|coturn" || true')]).toEqual(['', 1, 1, ''])

@@ -3,9 +3,12 @@ import { existsSync, realpathSync } from 'node:fs'
 import { join } from 'node:path'
 import { COMPOSE_PROJECT, LABELS } from '../../protocol/coturn-container.ts'
 import { readEnvFile } from './env-file.ts'
+import { changedSince } from './mounted-files.ts'
 import { createPrograms, type Ended, type Programs } from './programs.ts'
 
 const NAME = 'turnpike'
+/** One that has been started again runs so long before it counts as running. */
+const NEW_FOR_MS = 10_000
 const SERVICE = 'com.docker.compose.service'
 const DIRECTORY = 'com.docker.compose.project.working_dir'
 const TITLE = 'org.opencontainers.image.title'
@@ -20,7 +23,7 @@ type Inspected = {
   Image: string
   RestartCount: number
   Config: { Image: string, Env: string[] | null, Labels: Record<string, string> }
-  State: { Status: string, StartedAt: string }
+  State: { Status: string, StartedAt: string, ExitCode: number, Health?: { Status: string } }
   Mounts: { Type: string, Name?: string, Destination: string }[]
 }
 export type OurContainer = { id: string, imageId: string, image: string, directory: string, startedAt: string, restarts: number, state: string, keepsRelay: boolean, dataVolume: string | null }
@@ -112,6 +115,27 @@ export class ComposeProject {
       networks: strangers.length === 0 ? await this.#ids('network', 'ls', '-q', ...of) : [],
       strangers: strangers.map(({ Name }) => Name.replace(/^\//, '')),
     }
+  }
+
+  /** Brings up what the compose file says, and what has other files mounted than it was started with. */
+  async start (): Promise<void> {
+    // Never with --remove-orphans: coturn's container is one.
+    await this.show('up', '--detach', '--no-build')
+    for (const service of changedSince(this.directory)) {
+      const ids = await this.#ids('ps', '-q', '--filter', `label=${COMPOSE_PROJECT}=${this.name()}`, '--filter', `label=${SERVICE}=${service}`)
+      if (ids.length > 0) await this.show('up', '--detach', '--no-build', '--no-deps', '--force-recreate', service)
+    }
+  }
+
+  /** Services of ours that do not run, run and end again and again, or say that they are not well. */
+  async ailing (): Promise<{ id: string, service: string, how: string }[]> {
+    const { containers } = await this.parts()
+    const all = containers.length === 0 ? [] : await this.#inspect(...containers.flatMap(id => ['--filter', `id=${id}`]))
+    return all.filter(({ Config }) => Config.Labels[LABELS.relay] === undefined && Config.Labels['com.docker.compose.oneoff'] !== 'True').flatMap(({ Id, Config, State, RestartCount }) => {
+      const isNew = Date.now() - Date.parse(State.StartedAt) < NEW_FOR_MS
+      const how = State.Status !== 'running' ? `${State.Status}, exit code ${State.ExitCode}` : RestartCount > 0 && isNew ? `ends and is started again, ${RestartCount} times` : State.Health?.Status === 'unhealthy' ? 'unhealthy' : null
+      return how === null ? [] : [{ id: Id, service: Config.Labels[SERVICE] ?? Id, how }]
+    })
   }
 
   /** Ours of every version: of the same name as the one given, and labelled as ours. */

@@ -6,6 +6,7 @@ import { TurnpikeError } from '../../protocol/errors.ts'
 import { repositoryOf, type ComposeProject, type OurContainer } from './compose-project.ts'
 import type { Deployment, Upgrading } from './deployment.ts'
 import { setInEnvFile, writePrivate } from './env-file.ts'
+import { recordMounted } from './mounted-files.ts'
 
 const BACKUPS = '/data/backups'
 const WORDS = 1500
@@ -43,7 +44,7 @@ export function composeUpgrading (project: ComposeProject, turnpike: Deployment[
     },
     listBackups: async () => (await inTurnpike(project, 'ls', '-1', BACKUPS)).split('\n'),
     deleteBackups: async names => { await inTurnpike(project, 'rm', '-f', ...names.map(name => `${BACKUPS}/${name}`)) },
-    switchOver: async () => { await project.show('up', '--detach', '--no-build') },
+    switchOver: async () => { await project.start() },
     rollBack: async backup => await rollBack(project, known(), backup),
     byHand: backup => {
       const compose = ['docker', ...project.args(...fileOf(project))].join(' ')
@@ -60,6 +61,7 @@ async function inTurnpike (project: ComposeProject, ...command: string[]): Promi
 /** With everything put in: paths, variables, defaults. For its owner alone, because variables may be keys. */
 export async function writeDeployed (project: ComposeProject): Promise<void> {
   writePrivate(project.deployedFile, `${await project.docker(...project.args('config'))}\n`)
+  recordMounted(project.directory)
 }
 
 const fileOf = ({ deployedFile }: ComposeProject): string[] => (existsSync(deployedFile) ? ['--file', deployedFile] : [])

@@ -26,6 +26,8 @@ export function composeDeployment (project: ComposeProject): Deployment {
       const { containers, volumes } = await project.parts()
       return containers.length + volumes.length > 0
     },
+    domain: () => readEnvFile(project.envFile)['TURNPIKE_DOMAIN'] || null,
+    troubles: async () => await troubles(project),
     trace: () => (existsSync(project.deployedFile) ? project.deployedFile : null),
     start: async wishes => await start(project, wishes, readiness),
     remember: async () => { await writeDeployed(project) },
@@ -60,8 +62,7 @@ async function start (project: ComposeProject, wishes: Wishes, readiness: Deploy
   setInEnvFile(project.envFile, { ...wantedSettings(readEnvFile(project.envFile), wishes), ...(name === null ? {} : { COMPOSE_PROJECT_NAME: name }) })
   await project.show('build')
   if (serving !== null) await refuseAnotherVersion(project, serving, readiness)
-  // Never with --remove-orphans: coturn's container is one.
-  await project.show('up', '--detach', '--no-build')
+  await project.start()
 }
 
 /** Where nobody answers there is nothing to lose, and what was built may be the cure. */
@@ -74,12 +75,12 @@ async function refuseAnotherVersion (project: ComposeProject, serving: OurContai
 
 /** What cannot be defaulted. Without a name of its own a machine has no certificate, and keys would pass in the clear: HTTP stays on it. */
 export function wantedSettings (have: Readonly<Record<string, string>>, { domain, profile }: Wishes): Record<string, string> {
-  const known = domain ?? have['TURNPIKE_DOMAIN'] ?? ON_THIS_MACHINE
+  const known = domain || have['TURNPIKE_DOMAIN'] || ON_THIS_MACHINE
   return {
     TURNPIKE_DOMAIN: known,
-    ...(known === ON_THIS_MACHINE ? { TURNPIKE_HTTP_HOST: have['TURNPIKE_HTTP_HOST'] ?? '127.0.0.1' } : {}),
+    ...(known === ON_THIS_MACHINE ? { TURNPIKE_HTTP_HOST: have['TURNPIKE_HTTP_HOST'] || '127.0.0.1' } : {}),
     // An upgrade leaves calls alone; what ends everything is uninstall.
-    TURNPIKE_RELAY_ON_STOP: have['TURNPIKE_RELAY_ON_STOP'] ?? 'keep',
+    TURNPIKE_RELAY_ON_STOP: have['TURNPIKE_RELAY_ON_STOP'] || 'keep',
     ...(profile === null ? {} : { COMPOSE_PROFILES: profile }),
   }
 }
@@ -98,6 +99,15 @@ async function hopeless (project: ComposeProject): Promise<string | null> {
   if (serving.restarts <= MOST_RESTARTS && serving.state !== 'exited') return null
   const { err } = await project.programs.ask('docker', ['logs', '--tail', LAST_LINES, serving.id])
   return `it ends again and again; its last words: ${err.trim()}`
+}
+
+/** Every part that does not run, with its last words: that Turnpike is ready says nothing of the edge before it. */
+async function troubles (project: ComposeProject): Promise<string[]> {
+  const ailing = await project.ailing()
+  return await Promise.all(ailing.map(async ({ id, service, how }) => {
+    const { out, err } = await project.programs.ask('docker', ['logs', '--tail', LAST_LINES, id])
+    return `${service}: ${how}; its last words: ${`${out}${err}`.trim()}`
+  }))
 }
 
 async function logs (project: ComposeProject, { follow, service }: { follow: boolean, service: string | null }): Promise<number> {
@@ -122,10 +132,11 @@ async function uninstall (project: ComposeProject, keepData: boolean): Promise<s
   if (!keepData) for (const volume of volumes) await project.programs.ask('docker', ['volume', 'rm', volume])
   const images = serving === null ? [] : await project.images(serving.image)
   for (const image of images) await project.programs.ask('docker', ['image', 'rm', image])
+  // Of versions before, whose name another one has taken.
+  await project.programs.ask('docker', ['image', 'prune', '--force', '--filter', 'label=org.opencontainers.image.title=Turnpike'])
   const directories = [project.directory, ...(serving === null ? [] : [serving.directory])]
   for (const directory of directories) {
-    rmSync(join(directory, '.deployed.yaml'), { force: true })
-    if (!keepData) rmSync(join(directory, '.env'), { force: true })
+    for (const name of ['.deployed.yaml', '.deployed.files.json', ...(keepData ? [] : ['.env'])]) rmSync(join(directory, name), { force: true })
   }
   const left = await project.parts()
   return [

@@ -13,6 +13,10 @@ export type Deployment = {
   /** How an operator runs our own command line where the server is. */
   commandLine: string
   isThere (): Promise<boolean>
+  /** The name that it is reached by, as its settings say; null where they say none. */
+  domain (): string | null
+  /** What of it does not run although Turnpike itself may, in words. */
+  troubles (): Promise<string[]>
   /** A file that says that it was deployed out of this directory; null where there is none. */
   trace (): string | null
   /** Writes what it needs, and starts it. Changes nothing that is right already. */

@@ -1,6 +1,7 @@
 /** Turnpike as a service of systemd, for machines without Docker: releases side by side under /opt/turnpike, and a link to the one that runs. */
-import { existsSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { accessSync, constants, existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
+import { basename, join } from 'node:path'
+import { TurnpikeError } from '../../protocol/errors.ts'
 import type { Deployment, Readiness } from './deployment.ts'
 import { readEnvFile } from './env-file.ts'
 import type { Ended, Programs } from './programs.ts'
@@ -31,6 +32,10 @@ export function systemdDeployment (needs: SystemdNeeds): Deployment {
     commandLine: 'turnpike',
     isThere: async () => existsSync(PLACES.unit),
     trace: () => null,
+    // Of root alone; who is not root comes no further anyway.
+    domain: () => (isReadable(PLACES.settings) ? readEnvFile(PLACES.settings)['TURNPIKE_DOMAIN'] || null : null),
+    // The unit is all of it.
+    troubles: async () => [],
     start: async ({ domain }) => {
       await programs.show(install, ['install', ...(domain === null ? [] : [domain])])
     },
@@ -50,7 +55,11 @@ export function systemdDeployment (needs: SystemdNeeds): Deployment {
       return `${out.split('\n').filter(line => !line.startsWith('{')).join('\n')}\n`
     },
     parts: async () => ({ version: versionOf(PLACES.current), text: (await programs.ask('systemctl', ['status', '--no-pager', '--lines', '0', UNIT])).out }),
-    logs: async ({ follow, service }) => await programs.handOver('journalctl', ['--unit', service ?? UNIT, '--output', 'cat', '--lines', '200', ...(follow ? ['--follow'] : [])]),
+    logs: async ({ follow, service }) => {
+      if (service === 'coturn') return await programs.handOver('tail', ['--lines', '200', ...(follow ? ['--follow=name', '--retry'] : []), coturnLog()])
+      if (service !== null && service !== 'turnpike' && service !== UNIT) throw new TurnpikeError('deployment-missing', `there is no ${service} in it, only turnpike and coturn`)
+      return await programs.handOver('journalctl', ['--unit', UNIT, '--output', 'cat', '--lines', '200', ...(follow ? ['--follow'] : [])])
+    },
     uninstall: async ({ keepData }) => {
       await programs.show(install, ['uninstall', ...(keepData ? ['--keep-data'] : [])])
       return [...Object.values(PLACES), '/opt/turnpike'].filter(place => existsSync(place) && !(keepData && (place === PLACES.data || place === PLACES.settings)))
@@ -59,9 +68,33 @@ export function systemdDeployment (needs: SystemdNeeds): Deployment {
   }
 }
 
-async function readiness (): Promise<Readiness | null> {
+function isReadable (file: string): boolean {
   try {
-    const directory = readEnvFile(PLACES.settings)['TURNPIKE_DATA_DIR'] ?? PLACES.data
+    accessSync(file, constants.R_OK)
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** The log of the one that was written to last; Debian's own unit of that name is masked, and says nothing. Throws deployment-missing. */
+function coturnLog (): string {
+  const directory = join(dataDirectory(), 'relay')
+  const logs = existsSync(directory) ? readdirSync(directory, { recursive: true, encoding: 'utf8' }).filter(name => basename(name) === 'turnserver.log').map(name => join(directory, name)) : []
+  const [last] = logs.sort((one, other) => statSync(other).mtimeMs - statSync(one).mtimeMs)
+  if (last === undefined) throw new TurnpikeError('deployment-missing', `no coturn has a log in ${directory}`)
+  return last
+}
+
+/** Throws deployment-failed where only root may know. */
+function dataDirectory (): string {
+  if (existsSync(PLACES.settings) && !isReadable(PLACES.settings)) throw new TurnpikeError('deployment-failed', `only root may read ${PLACES.settings}, and this is not root`)
+  return readEnvFile(PLACES.settings)['TURNPIKE_DATA_DIR'] ?? PLACES.data
+}
+
+async function readiness (): Promise<Readiness | null> {
+  const directory = dataDirectory()
+  try {
     const { url } = JSON.parse(readFileSync(join(directory, 'control.json'), 'utf8')) as { url: string }
     return await (await fetch(`${url}/readyz`, { signal: AbortSignal.timeout(ANSWER_WITHIN_MS) })).json() as Readiness
   } catch {

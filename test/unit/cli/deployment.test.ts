@@ -1,10 +1,11 @@
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { lstatSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { afterEach, expect, test } from 'vitest'
 import { wantedSettings } from '../../../src/cli/deployment/compose.ts'
 import type { Deployment, Readiness } from '../../../src/cli/deployment/deployment.ts'
 import { readEnvFile, setInEnvFile } from '../../../src/cli/deployment/env-file.ts'
+import { changedSince, recordMounted } from '../../../src/cli/deployment/mounted-files.ts'
 import { createPrograms } from '../../../src/cli/deployment/programs.ts'
 import { inWords, whyNotReady } from '../../../src/cli/deployment/readiness.ts'
 import { backupName, outdatedBackups } from '../../../src/cli/deployment/upgrade-backups.ts'
@@ -31,10 +32,33 @@ test('the file of settings keeps what the operator wrote, is for its owner alone
   expect(statSync(file).ino).toBe(inode)
 })
 
+test('it is read as compose reads it, and a link to it stays one', () => {
+  const file = scratchFile('COMPOSE_PROJECT_NAME=mine # of ours\nA="b # c" # d\nB=a#b\nC=\n')
+  expect(readEnvFile(file)).toEqual({ COMPOSE_PROJECT_NAME: 'mine', A: 'b # c', B: 'a#b', C: '' })
+  symlinkSync(file, `${file}.link`)
+  setInEnvFile(`${file}.link`, { C: 'd' })
+  expect([lstatSync(`${file}.link`).isSymbolicLink(), readEnvFile(file)['C']]).toEqual([true, 'd'])
+})
+
+test('files that are mounted are known to have changed, of which service', () => {
+  const directory = dirname(scratchFile(''))
+  for (const service of ['edge', 'prometheus']) {
+    mkdirSync(join(directory, service))
+    writeFileSync(join(directory, service, 'conf'), '1')
+  }
+  expect(changedSince(directory)).toEqual([])
+  recordMounted(directory)
+  expect(changedSince(directory)).toEqual([])
+  writeFileSync(join(directory, 'edge', 'conf'), '2')
+  expect(changedSince(directory)).toEqual(['edge'])
+})
+
 test.each([
   ['a name is taken', {}, 'a.example', { TURNPIKE_DOMAIN: 'a.example' }],
   ['the one that is known stays', { TURNPIKE_DOMAIN: 'b.example' }, null, { TURNPIKE_DOMAIN: 'b.example' }],
   ['without one HTTP stays on this machine', {}, null, { TURNPIKE_DOMAIN: 'localhost', TURNPIKE_HTTP_HOST: '127.0.0.1' }],
+  ['an empty one is none', { TURNPIKE_DOMAIN: 'b.example' }, '', { TURNPIKE_DOMAIN: 'b.example' }],
+  ['nor is one that is empty in the file', { TURNPIKE_DOMAIN: '' }, null, { TURNPIKE_DOMAIN: 'localhost', TURNPIKE_HTTP_HOST: '127.0.0.1' }],
   ['unless the operator wants it elsewhere', { TURNPIKE_HTTP_HOST: '10.0.0.1' }, null, { TURNPIKE_DOMAIN: 'localhost', TURNPIKE_HTTP_HOST: '10.0.0.1' }],
 ])('settings: %s', (_what, have, domain, wanted) => {
   expect(wantedSettings(have, { domain, profile: null })).toEqual({ ...wanted, TURNPIKE_RELAY_ON_STOP: 'keep' })
@@ -55,7 +79,7 @@ const NOT_READY: Readiness = { ready: false, relay: { ready: false, reason: 'the
 
 function deployment (more: Partial<Deployment>): Deployment {
   const none = async (): Promise<never> => { throw new Error('not asked for here') }
-  return { kind: 'systemd', commandLine: 'turnpike', isThere: async () => false, trace: () => null, start: none, remember: none, turnpike: async () => ({ code: 1, out: '', err: '' }), readiness: async () => READY, hopeless: async () => null, summary: none, parts: none, logs: none, uninstall: none, upgrading: { name: () => 'test', prepare: none, whyCallsEnd: none, backups: '', backUp: none, listBackups: none, deleteBackups: none, switchOver: none, rollBack: none, byHand: () => [], keep: none }, ...more }
+  return { kind: 'systemd', commandLine: 'turnpike', isThere: async () => false, domain: () => null, troubles: none, trace: () => null, start: none, remember: none, turnpike: async () => ({ code: 1, out: '', err: '' }), readiness: async () => READY, hopeless: async () => null, summary: none, parts: none, logs: none, uninstall: none, upgrading: { name: () => 'test', prepare: none, whyCallsEnd: none, backups: '', backUp: none, listBackups: none, deleteBackups: none, switchOver: none, rollBack: none, byHand: () => [], keep: none }, ...more }
 }
 
 test('waiting ends when it is ready, when it is in vain, and when the time is over, with the reason', async () => {

@@ -34,6 +34,8 @@ async function upgraded (looks: readonly (readonly object[] | 'no answer')[], fa
     kind: 'systemd',
     commandLine: 'turnpike',
     isThere: none,
+    domain: () => null,
+    troubles: none,
     trace: () => null,
     start: none,
     remember: none,
