@@ -9,12 +9,18 @@ import { TurnpikeError, errorEntry, ERRORS, type ErrorCode } from '../protocol/e
 
 export type ApiRequest = { method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE', path: string, query?: Record<string, string | undefined>, body?: unknown, accept?: string }
 export type ApiAnswer = { status: number, type: string, body: Buffer }
-export type ApiClient = { send (request: ApiRequest): Promise<ApiAnswer>, close (): Promise<void> }
+export type ApiClient = {
+  send (request: ApiRequest): Promise<ApiAnswer>
+  /** What it answers piece by piece, because it may be more than memory holds. Throws what the server refused with. */
+  pieces (request: ApiRequest): Promise<AsyncIterable<Uint8Array>>
+  close (): Promise<void>
+}
 /** What `serve` leaves in the data directory for the command line of the same user: where it listens, and a key that ends with it. */
 export type ControlFile = { url: string, key: string }
 
 export const controlFileOf = (dataDir: string): string => `${dataDir}/control.json`
 const TIMEOUT_MS = 120_000
+const TIMEOUT_OF_MUCH_MS = 3_600_000
 const TRIES = 3
 
 export type ClientNeeds = {
@@ -58,7 +64,10 @@ export async function sendJson (client: ApiClient, request: ApiRequest): Promise
 
 /** Throws what the server refused with, in its words. */
 export async function sendOk (client: ApiClient, request: ApiRequest): Promise<ApiAnswer> {
-  const answer = await client.send(request)
+  return accepted(await client.send(request))
+}
+
+function accepted (answer: ApiAnswer): ApiAnswer {
   if (answer.status < 400) return answer
   const text = answer.body.toString('utf8')
   const problem = (answer.type.includes('json') ? JSON.parse(text) : {}) as { code?: string, detail?: string }
@@ -76,15 +85,23 @@ export function exitCodeOfProblem (code: ErrorCode): number {
 }
 
 function remote (url: string, key: string): ApiClient {
+  const asking = async <T>(work: () => Promise<T>): Promise<T> => {
+    try {
+      return await work()
+    } catch (error) {
+      const { cause, message } = error as Error & { cause?: { code?: string } }
+      throw new TurnpikeError('server-unreachable', `${url}: ${cause?.code ?? message}`, { cause: error })
+    }
+  }
+  const ask = async ({ method, path, query, body, accept }: ApiRequest, withinMs: number): Promise<Response> => await fetch(url + path + queryOf(query), { method, headers: headersOf(key, body, accept), signal: AbortSignal.timeout(withinMs), ...(body === undefined ? {} : { body: JSON.stringify(body) }) })
+  const whole = async (answer: Response): Promise<ApiAnswer> => ({ status: answer.status, type: answer.headers.get('content-type') ?? '', body: Buffer.from(await answer.arrayBuffer()) })
   return {
-    send: async ({ method, path, query, body, accept }) => {
-      try {
-        const answer = await fetch(url + path + queryOf(query), { method, headers: headersOf(key, body, accept), signal: AbortSignal.timeout(TIMEOUT_MS), ...(body === undefined ? {} : { body: JSON.stringify(body) }) })
-        return { status: answer.status, type: answer.headers.get('content-type') ?? '', body: Buffer.from(await answer.arrayBuffer()) }
-      } catch (error) {
-        const { cause, message } = error as Error & { cause?: { code?: string } }
-        throw new TurnpikeError('server-unreachable', `${url}: ${cause?.code ?? message}`, { cause: error })
-      }
+    send: async request => await asking(async () => await whole(await ask(request, TIMEOUT_MS))),
+    pieces: async request => {
+      const answer = await asking(async () => await ask(request, TIMEOUT_OF_MUCH_MS))
+      if (answer.status < 400 && answer.body !== null) return answer.body
+      accepted(await asking(async () => await whole(answer)))
+      throw new TurnpikeError('server-unreachable', `${url} answered nothing`)
     },
     close: async () => {},
   }
@@ -92,10 +109,15 @@ function remote (url: string, key: string): ApiClient {
 
 function local (house: ReturnType<ClientNeeds['openHouse']>): ApiClient {
   const key = house.lendAdminKey()
+  const send = async ({ method, path, query, body, accept }: ApiRequest): Promise<ApiAnswer> => {
+    const { status, headers, body: answer } = await house.inject({ method, path: path + queryOf(query), headers: headersOf(key, body, accept), ...(body === undefined ? {} : { body: JSON.stringify(body) }) })
+    return { status, type: String(headers['content-type'] ?? ''), body: answer }
+  }
   return {
-    send: async ({ method, path, query, body, accept }) => {
-      const { status, headers, body: answer } = await house.inject({ method, path: path + queryOf(query), headers: headersOf(key, body, accept), ...(body === undefined ? {} : { body: JSON.stringify(body) }) })
-      return { status, type: String(headers['content-type'] ?? ''), body: answer }
+    send,
+    pieces: async request => {
+      const { body } = accepted(await send(request))
+      return (async function * () { yield body })()
     },
     close: async () => house.close(),
   }

@@ -2,7 +2,6 @@
 import { closeSync, existsSync, fsyncSync, openSync, rmSync, writeFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { ERRORS, TurnpikeError } from '../protocol/errors.ts'
-import { sendOk } from './api-client.ts'
 import type { Input, World } from './command.ts'
 import { clientFor } from './run-api-command.ts'
 import { loadOrComplain } from './settings.ts'
@@ -14,8 +13,7 @@ export async function backUp (input: Input, world: World): Promise<number> {
   const client = await clientFor(input, world)
   if (client === null) return ERRORS['config-invalid'].exit
   try {
-    const { body } = await sendOk(client, { method: 'POST', path: '/v1/backup', accept: '*/*' })
-    writeNew(file, body)
+    await writeNew(file, await client.pieces({ method: 'POST', path: '/v1/backup', accept: '*/*' }))
   } finally {
     await client.close()
   }
@@ -36,11 +34,11 @@ export async function putBack ({ args: [named = ''], switches }: Input, { env }:
 }
 
 /** For its owner alone, and never over a file that is there. */
-function writeNew (file: string, body: Buffer): void {
+async function writeNew (file: string, pieces: AsyncIterable<Uint8Array>): Promise<void> {
   let descriptor: number | null = null
   try {
     descriptor = openSync(file, 'wx', 0o600)
-    writeFileSync(descriptor, body)
+    for await (const piece of pieces) writeFileSync(descriptor, piece)
     fsyncSync(descriptor)
     closeSync(descriptor)
   } catch (error) {

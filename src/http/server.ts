@@ -54,7 +54,7 @@ import { acceptWebSockets, signalSocket } from './websocket.ts'
 
 export type HttpLogger = FastifyBaseLogger
 export type HttpNeeds = {
-  config: Pick<Config, 'http' | 'https' | 'publicHost' | 'metrics' | 'callPage' | 'signaling' | 'limits'>
+  config: Pick<Config, 'dataDir' | 'http' | 'https' | 'publicHost' | 'metrics' | 'callPage' | 'signaling' | 'limits'>
   access: Access
   certificates: Pick<Certificates, 'served' | 'use'>
   /** How far certificates by ACME are; null where there are none. */

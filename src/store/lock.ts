@@ -2,7 +2,7 @@
  * Keeps a second process off a data directory. Two marks, because neither is enough: a lock of the kernel, which also holds between containers,
  * where a pid of the other one means nothing; and a file with the holder's pid and start time, which tells who it is, and which versions before read.
  */
-import { chmodSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
 import { TurnpikeError } from '../protocol/errors.ts'
 
@@ -27,9 +27,9 @@ export function takeLock (path: string): () => void {
 /** SQLite's own lock on an empty database: it goes with the process that holds it, however that ends, and pids play no part. */
 function lockInKernel (path: string): () => void {
   const file = `${path}.held`
+  make(file)
   const database = new DatabaseSync(file, { timeout: 0 })
   try {
-    chmodSync(file, 0o600)
     database.exec('BEGIN EXCLUSIVE')
   } catch (error) {
     database.close()
@@ -37,6 +37,15 @@ function lockInKernel (path: string): () => void {
     throw new TurnpikeError('data-dir-locked', `${path} is held by ${holderInWords(path)}`, { cause: error })
   }
   return () => database.close()
+}
+
+/** One that is there is never opened by us and closed again: the kernel would take that for the end of a lock that this process has. */
+function make (file: string): void {
+  try {
+    writeFileSync(file, '', { flag: 'wx', mode: 0o600 })
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+  }
 }
 
 export function isBusy (error: unknown): boolean {

@@ -83,6 +83,8 @@ test('on the data directory while no server runs; a backup of it is put back on 
   const adminEnv = { TURNPIKE_DATA_DIR: scratchDirectory(), TURNPIKE_ADMIN_KEY: app.adminKey }
   expect(await turnpike(adminEnv, 'backup', file, '--url', app.url())).toMatchObject({ code: 0, out: `${file}\n`, err: expect.stringContaining('secrets too') })
   expect(statSync(file).mode & 0o777).toBe(0o600)
+  // It was made beside the database, and nothing of it is left there.
+  expect(readdirSync(`${app.env['TURNPIKE_DATA_DIR']}/backups`)).toEqual([])
   expect(await turnpike({ ...adminEnv, TURNPIKE_ADMIN_KEY: 'a-wrong-key-of-24-characters' }, 'backup', `${file}.2`, '--url', app.url())).toMatchObject({ code: 77 })
   expect(await turnpike(adminEnv, 'backup', file, '--url', app.url())).toMatchObject({ code: 73, err: expect.stringMatching(/is there already[^]*\[file-unusable\]/) })
   const small = scratchDirectory()
