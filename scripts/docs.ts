@@ -59,13 +59,14 @@ A configuration that is wrong stops the start with exit code 78, and every probl
 const FIXED_IN_COMPOSE = ['DATA_DIR', 'DOMAIN', 'METRICS_PORT', 'RELAY_DRIVER', 'HTTPS_HOST', 'HTTPS_PROXY_PROTOCOL_FROM', 'ACME_HTTP_HOST'].map(name => `TURNPIKE_${name}`)
 /** Where it has a default of its own. */
 const COMPOSE_DEFAULTS: Readonly<Record<string, string>> = { TURNPIKE_HTTP_HOST: '127.0.0.1', TURNPIKE_EDGE_PORT: '443', TURNPIKE_ACME_HTTP_PORT: '8088' }
+const KEYS = ['TURNPIKE_ADMIN_KEY', 'TURNPIKE_API_KEY']
 const COMPOSE_HEAD = `# Made by npm run docs. Copy to .env beside compose.yaml. Only the first one is required; uncomment what else you change.
 
 # The name that leads to this machine, and with turn. before it too; or localhost, to try it out on this machine alone.
 TURNPIKE_DOMAIN=
 
 # full: with Prometheus and Grafana. minimal: without.
-COMPOSE_PROFILES=full
+#COMPOSE_PROFILES=full
 
 # Address and port of the edge for plain HTTP: questions of the certificate authority, everybody else is sent to https.
 #EDGE_ADDRESS=0.0.0.0
@@ -75,10 +76,13 @@ COMPOSE_PROFILES=full
 #COMPOSE_FILE=compose.yaml:bridge.yaml
 #PROMETHEUS_PORT=9090
 #GRAFANA_PORT=3000
+
+# Port on loopback where the edge says how it is.
+#EDGE_STATUS_PORT=8404
 `
 
 function environmentExample (): string {
-  const lines = listSettings().filter(({ variable }) => !FIXED_IN_COMPOSE.includes(variable)).map(setting => `# ${setting.description}\n# Accepted: ${setting.expected}.\n#${setting.variable}=${COMPOSE_DEFAULTS[setting.variable] ?? (setting.fallback === undefined ? '' : String(setting.fallback))}\n`)
+  const lines = listSettings().filter(({ variable }) => !FIXED_IN_COMPOSE.includes(variable)).map(setting => `# ${setting.description}\n# Accepted: ${setting.expected}.\n#${setting.variable}=${COMPOSE_DEFAULTS[setting.variable] ?? (setting.fallback === undefined ? '' : String(setting.fallback))}\n${KEYS.includes(setting.variable) ? `# Or the file that it stands in, which the container must have mounted.\n#${setting.variable}_FILE=\n` : ''}`)
   return `${COMPOSE_HEAD}\n${lines.join('\n')}`
 }
 

@@ -84,12 +84,12 @@ export const TABLE: Readonly<Record<string, readonly (readonly [words: string, t
   'docs/operators-life.md': [
     ['logs --follow', runBy('test/compose/operators-life.test.ts', 'up', '--domain', 'status', 'upgrade', 'uninstall')],
     ['turnpike backup', runBy('test/compose/operators-life.test.ts', 'docs/operators-life.md', 'umask 077')],
-    ['> /tmp/backup.db', runBy('test/compose/operators-life.test.ts', 'docs/operators-life.md', 'restore')],
+    ['turnpike restore $f', runBy('test/compose/operators-life.test.ts', 'docs/operators-life.md', 'restore')],
     ['systemctl stop turnpike', runBy('test/compose/systemd.test.ts', 'systemctl', 'turnpike')],
   ],
   'docs/quick-start.md': [
     ['up --domain', runBy('test/compose/operators-life.test.ts', 'up', '--domain')],
-    ['compose/.env', runBy('test/compose/compose.test.ts', '--build', 'compose/compose.yaml')],
+    ['TURNPIKE_DOMAIN=meet', runBy('test/compose/compose.test.ts', '--build', 'compose/compose.yaml')],
     ['turnpike doctor', runBy('test/compose/compose.test.ts', 'turnpike')],
     ['keys first', runBy('test/compose/compose.test.ts', 'turnpike', 'keys')],
     ['curl', pasted('"iceServers":[{"urls":["stun:')],

@@ -1,7 +1,6 @@
 /** A stretch of work that must not be left half done: neither Ctrl-C nor a lost terminal ends it. Signals and streams belong to the process, so this is said once for all of it. */
 import { createServer } from 'node:net'
 import { TurnpikeError } from '../../protocol/errors.ts'
-import type { Say } from './deployment.ts'
 
 const SIGNALS = ['SIGINT', 'SIGHUP'] as const
 /** What is written to a terminal that is gone fails, and would end us. */
@@ -11,7 +10,7 @@ let underWay = 0
 /** Other programs get a session of their own meanwhile: the terminal tells its whole group. */
 export const isUndisturbed = (): boolean => underWay > 0
 
-export async function undisturbed<T> (say: Say, work: () => Promise<T>): Promise<T> {
+export async function undisturbed<T> (say: (line: string) => void, work: () => Promise<T>): Promise<T> {
   const goOn = (signal: string): void => say(`${signal} is not heard now: stopping half way would leave nothing running. It ends by itself`)
   for (const signal of SIGNALS) process.on(signal, goOn)
   for (const stream of [process.stdout, process.stderr]) if (!stream.listeners('error').includes(unheard)) stream.on('error', unheard)
