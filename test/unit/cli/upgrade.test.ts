@@ -1,12 +1,12 @@
 import { execFileSync } from 'node:child_process'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { closeSync, openSync, readFileSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import type { Deployment, Upgrading } from '../../../src/cli/deployment/deployment.ts'
 import { createPrograms } from '../../../src/cli/deployment/programs.ts'
 import { oneAtATime } from '../../../src/cli/deployment/undisturbed.ts'
 import { upgrade } from '../../../src/cli/deployment/upgrade.ts'
-import { cleanUpAfterFile } from '../../kit/cleanup.ts'
+import { cleanUpAfterFile, whenDone } from '../../kit/cleanup.ts'
 import { run, signalGroup } from '../../kit/command.ts'
 import { scratchDirectory } from '../../kit/files.ts'
 
@@ -110,6 +110,9 @@ test('Ctrl-C and a lost terminal do not end it, nor the programs that it runs', 
   const directory = scratchDirectory()
   const [go, done] = [join(directory, 'go'), join(directory, 'done')]
   execFileSync('mkfifo', [go])
+  // Both ways, so that it waits for no reader.
+  const gate = openSync(go, 'r+')
+  whenDone(() => closeSync(gate))
   const urlOf = (file: string): string => new URL(`../../../src/cli/deployment/${file}`, import.meta.url).href
   const script = `
     const { undisturbed } = await import('${urlOf('undisturbed.ts')}')
@@ -125,7 +128,7 @@ test('Ctrl-C and a lost terminal do not end it, nor the programs that it runs', 
   running.child.stdout?.destroy()
   running.child.stderr?.destroy()
   signalGroup(running.child, 'SIGHUP')
-  writeFileSync(go, 'go\n')
+  writeSync(gate, 'go\n')
   expect(await running.exit).toEqual({ code: 0, signal: null })
   expect(readFileSync(done, 'utf8')).toBe('by itself')
 })
