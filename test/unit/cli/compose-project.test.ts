@@ -5,8 +5,8 @@ import { expect, test } from 'vitest'
 import { ComposeProject } from '../../../src/cli/deployment/compose-project.ts'
 import { composeDeployment } from '../../../src/cli/deployment/compose.ts'
 import { cleanUpAfterFile } from '../../kit/cleanup.ts'
-import { runHere } from '../../kit/command.ts'
 import { scratchDirectory } from '../../kit/files.ts'
+import { makeRelease } from '../../kit/release.ts'
 
 cleanUpAfterFile()
 
@@ -87,7 +87,11 @@ test('an upgrade of data that belong to root is refused before anything is done,
   await expect(composeDeployment(project).upgrading.prepare()).rejects.toMatchObject({ code: 'deployment-failed', message: expect.stringMatching(/user 0, [^]*chown -v compose_data:\/data x:1 -R 65534:65534 \/data\n {4}node bin\/turnpike\.mjs up$/) })
 })
 
-test.each([['https://good.example/'], ['nodot'], ['a b.example']])('a name that is none (%s) is refused before anything is done', async name => {
-  const { code, err } = await runHere({ PATH: pathWith([]) }, 'up', '--domain', name)
-  expect([code, err]).toEqual([64, expect.stringContaining(`the domain is ${JSON.stringify(name)}; expected a host name`)])
-})
+test('a name that is none is refused before it is written', async () => {
+  const release = makeRelease(scratchDirectory(), { PATH: pathWith([]) })
+  for (const name of ['https://good.example/', 'nodot', 'a b.example']) {
+    const { code, err } = await release.turnpike('up', '--domain', name)
+    expect([code, err]).toEqual([64, expect.stringContaining(`the domain is ${JSON.stringify(name)}; expected a host name`)])
+  }
+  expect(existsSync(join(release.directory, 'compose/.env'))).toBe(false)
+}, 30_000)
