@@ -1,6 +1,6 @@
 /** Turnpike as a service of systemd, for machines without Docker: releases side by side under /opt/turnpike, and a link to the one that runs. */
-import { accessSync, constants, existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
-import { basename, join } from 'node:path'
+import { accessSync, constants, existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { TurnpikeError } from '../../protocol/errors.ts'
 import type { Deployment, Readiness } from './deployment.ts'
 import { readEnvFile } from './env-file.ts'
@@ -56,8 +56,7 @@ export function systemdDeployment (needs: SystemdNeeds): Deployment {
     },
     parts: async () => ({ version: versionOf(PLACES.current), text: (await programs.ask('systemctl', ['status', '--no-pager', '--lines', '0', UNIT])).out }),
     logs: async ({ follow, service }) => {
-      if (service === 'coturn') return await programs.handOver('tail', ['--lines', '200', ...(follow ? ['--follow=name', '--retry'] : []), coturnLog()])
-      if (service !== null && service !== 'turnpike' && service !== UNIT) throw new TurnpikeError('deployment-missing', `there is no ${service} in it, only turnpike and coturn`)
+      if (service !== null && service !== 'turnpike' && service !== UNIT) throw new TurnpikeError('deployment-missing', `there is no log of ${service}: what coturn says goes through that of turnpike (turnpike logs)`)
       return await programs.handOver('journalctl', ['--unit', UNIT, '--output', 'cat', '--lines', '200', ...(follow ? ['--follow'] : [])])
     },
     uninstall: async ({ keepData }) => {
@@ -75,15 +74,6 @@ function isReadable (file: string): boolean {
   } catch {
     return false
   }
-}
-
-/** The log of the one that was written to last; Debian's own unit of that name is masked, and says nothing. Throws deployment-missing. */
-function coturnLog (): string {
-  const directory = join(dataDirectory(), 'relay')
-  const logs = existsSync(directory) ? readdirSync(directory, { recursive: true, encoding: 'utf8' }).filter(name => basename(name) === 'turnserver.log').map(name => join(directory, name)) : []
-  const [last] = logs.sort((one, other) => statSync(other).mtimeMs - statSync(one).mtimeMs)
-  if (last === undefined) throw new TurnpikeError('deployment-missing', `no coturn has a log in ${directory}`)
-  return last
 }
 
 /** Throws deployment-failed where only root may know. */
