@@ -11,7 +11,7 @@ const [, words = '[]'] = /HEALTHCHECK[^]*?\n\s+CMD (\[.*\])/.exec(readFileSync('
 const [program = '', ...args] = JSON.parse(words) as string[]
 
 async function exitWith (env: Record<string, string>): Promise<unknown> {
-  const [code] = await once(spawn(program, args, { env: { PATH: process.env['PATH'] ?? '', ...env }, stdio: 'ignore' }), 'exit')
+  const [code] = await once(spawn(program, args, { env: { PATH: process.env['PATH'], ...env }, stdio: 'ignore' }), 'exit')
   return code
 }
 
