@@ -35,13 +35,14 @@ export async function serve ({ config }: Loaded, { env, version, installRelay }:
   const atTerminal = process.stdout.isTTY === true
   // Before anything else can fail: they are made once.
   if (!atTerminal) keepFirstKeys(config.dataDir, app.firstKeys())
+  // Before there is anybody who would have to wait.
+  trimMemory()
   const started = app.start()
   const first = await Promise.race([started.then(() => 'started' as const), asked])
   if (first === 'started') {
     leaveControlFile(config.dataDir, { url: app.url(), key: app.lendAdminKey() })
     const publicHost = config.publicHost ?? app.relayHealth().publicAddress
     process.stdout.write(renderSummary(app, { callPage: config.callPage === 'open', publicHost, atTerminal, keysFile: firstKeysFile(config.dataDir) }))
-    trimMemory()
     log.info({ signal: await asked }, 'stopping')
   }
   rmSync(controlFileOf(config.dataDir), { force: true })
