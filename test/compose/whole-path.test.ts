@@ -82,7 +82,7 @@ async function call (transport: string): Promise<Page[]> {
 }
 
 test('docker compose up by the lines of the docs: an authority gives it a certificate by what port 80 answers, and browsers trust it', async () => {
-  shell(`echo COMPOSE_PROFILES=full >> compose/.env\n${block('quick-start', 'echo TURNPIKE_DOMAIN=').replace('meet.example.org >', `${VPS_DOMAIN} >>`)}`)
+  shell(`echo COMPOSE_PROFILES=full >> compose/.env\n${block('quick-start', 'echo TURNPIKE_DOMAIN=meet').replace('meet.example.org >', `${VPS_DOMAIN} >>`)}`)
   await untilReady()
   page = await (browsers[0] as Browser).newPage()
   await page.goto(SITE)
@@ -170,7 +170,7 @@ test('a backup, everything destroyed, and a new one out of it: keys and credenti
   // It is another one: of what was issued there it knows nothing.
   expect(await relayedBytes(page, issued)).toBe('refused: 401')
   await expect(issueIn(page, apiKey)).rejects.toThrow('401')
-  shell(block('operators-life', 'turnpike restore /tmp'))
+  shell(block('operators-life', 'turnpike restore $f'))
   await untilReady()
   expect(await relayedBytes(page, issued)).toBe(20_000)
   await page.goto(SITE)

@@ -37,7 +37,7 @@ test('through the guard coturn is started, proved, ended by a stranger and back,
   const [id = ''] = containersOf(first)
   docker('kill', id)
   await until('its end is noticed', () => first.health().restarts === 1)
-  await until('it is back', isHealthy(first))
+  await until('it is back', isHealthy(first), 40_000)
   const containers = containersOf(first)
   expect(containers).toHaveLength(1)
   const renewed = selfMadeCertificate(scratchDirectory())

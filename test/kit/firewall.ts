@@ -22,7 +22,7 @@ export function firewallTable (): Table {
     const numbers = [...ports.matchAll(/\d+/g)].map(([number]) => `${number}${range}`)
     const names = protocols.toLowerCase().split(' and ')
     if (numbers.length === 0 || !names.every(name => name === 'tcp' || name === 'udp')) throw new Error(line)
-    return { ports, opens: names.flatMap(name => numbers.map(number => `${name} ${number}`)), isLocalInCompose: purpose.includes('In compose on loopback alone') }
+    return { ports, opens: names.flatMap(name => numbers.map(number => `${name} ${number}`)), isLocalInCompose: purpose.includes('on loopback alone') }
   })
   const [, sentence = ''] = /^Not to be opened: (.*)They listen on loopback\.$/m.exec(section) ?? []
   const closed = [...sentence.matchAll(/\d+/g)].map(([number]) => Number(number))
