@@ -110,7 +110,13 @@ async function startProgram (env: Record<string, string>): Promise<Next> {
 }
 
 async function programAllocation ({ env, request }: Next): Promise<TurnClient> {
-  const { username, credential } = await request('/v1/turn/credentials', { project: 'default', user: 'alice' }) as { username: string, credential: string }
+  let answer: Record<string, unknown> = {}
+  // It says that it is up also where coturn is not proved yet.
+  await until('a credential', async () => {
+    answer = await request('/v1/turn/credentials', { project: 'default', user: 'alice' })
+    return answer['username'] !== undefined
+  }, 20_000).catch((error: unknown) => { throw new Error(`${(error as Error).message}: ${JSON.stringify(answer)}`) })
+  const { username, credential } = answer as { username: string, credential: string }
   return (await allocated(Number(env['TURNPIKE_RELAY_PORT']), { username, credential })).client
 }
 

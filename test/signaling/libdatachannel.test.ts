@@ -8,6 +8,9 @@ import { until } from '../kit/files.ts'
 import { exampleClient, open, opened, peerConnection, robotClient, sayWhenOpen, told, wsAddress, type Door, type RefusedAt } from '../kit/libdatachannel.ts'
 import { connect, joinAs, tokenFor, type Peer } from '../kit/peer.ts'
 
+/** A lost first flight of DTLS is sent again after 1, 2, 4 and 8 s (RFC 6347 §4.2.4). */
+const CONNECTED_MS = 30_000
+
 cleanUpAfterFile()
 
 /** An app whose project default answers the dialect. */
@@ -60,7 +63,7 @@ test('two clients of libdatachannel connect as its examples do, by its own WebSo
   const address = wsAddress(open, '/ldc')
   const [alice, bob] = [await exampleClient(address, 'aLcE'), await exampleClient(address, 'b0Bb')]
   alice.call('b0Bb')
-  await until('the greetings', () => alice.heard.length > 0 && bob.heard.length > 0)
+  await until('the greetings', () => alice.heard.length > 0 && bob.heard.length > 0, CONNECTED_MS)
   expect(alice.heard).toEqual([{ from: 'b0Bb', text: 'Hello From b0Bb' }])
   expect(bob.heard).toEqual([{ from: 'aLcE', text: 'Hello from aLcE' }])
   expect([...alice.frames, ...bob.frames].map(text => (JSON.parse(text) as { type: string }).type).sort()).toEqual(['answer', 'candidate', 'candidate', 'offer'])
@@ -72,7 +75,7 @@ test.each([{ binary: false }, { binary: true }])('robots that dial before the ot
   const caller = await robotClient(address, `${topic},${subscriber},${publisher}`, framing)
   caller.call(`${topic},${publisher},${subscriber}`)
   const callee = await robotClient(address, `${topic},${publisher},${subscriber}`, framing)
-  await until('the data', () => caller.heard.length > 0 && callee.heard.length > 0)
+  await until('the data', () => caller.heard.length > 0 && callee.heard.length > 0, CONNECTED_MS)
   expect(caller.heard).toEqual([{ from: `${topic},${publisher},${subscriber}`, text: `accepted by ${topic},${publisher},${subscriber}` }])
   expect(callee.heard).toEqual([{ from: `${topic},${subscriber},${publisher}`, text: `dialed by ${topic},${subscriber},${publisher}` }])
   expect([caller.panicked, callee.panicked]).toEqual([null, null])
@@ -115,7 +118,7 @@ test.each(['example', 'robot'] as const)('a client (%s) calls a native peer', as
   const { heard } = connectNatively(native)
   const client = kind === 'example' ? await exampleClient(address, 'r1') : await robotClient(address, 'r1')
   client.call('browser')
-  await until('the data', () => heard.length > 0 && client.heard.length > 0)
+  await until('the data', () => heard.length > 0 && client.heard.length > 0, CONNECTED_MS)
   expect(client.heard).toEqual([{ from: 'browser', text: 'accepted natively' }])
   expect(heard).toEqual([kind === 'example' ? 'Hello from r1' : 'dialed by r1'])
   expect(native.frames.filter(({ type }) => type === 'signal').map(({ data }) => Object.keys(data as object))).toEqual([['description'], ['candidate']])
@@ -126,7 +129,7 @@ test.each(['example', 'robot'] as const)('a native peer calls a client (%s) that
   const native = await joinAs(app, room, 'browser')
   const client = kind === 'example' ? await exampleClient(address, 'r1') : await robotClient(address, 'r1')
   const { heard } = connectNatively(native, 'r1')
-  await until('the data', () => heard.length > 0 && client.heard.length > 0)
+  await until('the data', () => heard.length > 0 && client.heard.length > 0, CONNECTED_MS)
   expect(client.heard).toEqual([{ from: 'browser', text: 'called natively' }])
   expect(heard).toEqual([kind === 'example' ? 'Hello From r1' : 'accepted by r1'])
   if ('panicked' in client) expect(client.panicked).toBeNull()
