@@ -17,6 +17,9 @@ import { pidsConfiguredBy } from './drivers/process-table.ts'
 import { readAddresses, writeAddresses } from './address-file.ts'
 import { findAddresses, type Addresses } from './public-address.ts'
 import { UserDatabase } from './records.ts'
+import { requireServed } from './served-certificate.ts'
+
+const TLS_WITHIN_MS = 3000
 
 type Chosen = { driver: Driver, why: string }
 
@@ -120,9 +123,12 @@ export class Launcher {
     else this.applySecrets()
   }
 
-  /** Has coturn serve another certificate, without a restart. */
+  /** Has coturn serve another certificate, without a restart, and sees that it does. Throws where it does not. */
   async replaceTls (tls: Pair): Promise<void> {
+    const { host, tlsPort } = this.target()
     await this.#chosen?.driver.replaceTls(tls)
+    if (tlsPort !== null) await requireServed({ host, port: tlsPort }, tls, TLS_WITHIN_MS)
+    this.#tls = tls
   }
 
   /** Is it known to serve this one? */
@@ -133,10 +139,6 @@ export class Launcher {
   /** Would a client that asks it for this name take the certificate that it is known to serve? */
   serves (name: string): boolean {
     return this.#tls !== null && isFor(this.#tls, name)
-  }
-
-  keepsTls (tls: Pair): void {
-    this.#tls = tls
   }
 
   async end (deadlineMs: number): Promise<void> {

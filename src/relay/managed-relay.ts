@@ -188,9 +188,9 @@ export class ManagedRelay {
     for (const { launcher } of this.#pair.all()) launcher.applySecrets()
   }
 
-  /** Throws where one of them does not serve it. */
-  async installTls (pair: Pair): Promise<void> {
-    await Promise.all(this.#pair.all().map(coturn => coturn.installTls(pair)))
+  /** False where one of them is being started. Throws where one of them does not serve it. */
+  async installTls (pair: Pair): Promise<boolean> {
+    return (await Promise.all(this.#pair.all().map(async coturn => await coturn.installTls(pair)))).every(Boolean)
   }
 
   allocations (): Allocation[] {

@@ -69,7 +69,7 @@ class Pool implements Relay {
     this.#needs = needs
     this.#relays = sitesOf(needs.config).map(site => new ManagedRelay(needs, site))
     this.#edgeAgent = new EdgeAgent({ ...needs, servingSlot: () => this.#relays[0]?.serving().slot ?? 'main' })
-    needs.certificates.use('relay', async pair => { await this.#install(pair) })
+    needs.certificates.use('relay', async pair => await this.#install(pair))
   }
 
   async start (): Promise<void> {
@@ -168,12 +168,13 @@ class Pool implements Relay {
     return await examine(this.#relays.map(one => one.subject()).map(subject => ({ ...subject, tls: subject.tls === null ? null : tls })), thisMachine({ nowSeconds, dataDir, dockerHost, asksOutside: relay.stunServers.length > 0 }))
   }
 
-  async #install (pair: Pair): Promise<void> {
-    await Promise.all(this.#ours().map(async relay => await relay.installTls(pair)))
+  async #install (pair: Pair): Promise<boolean> {
+    const areServed = await Promise.all(this.#ours().map(async relay => await relay.installTls(pair)))
     // Clients that were given URLs before may now use TLS, or another name.
     const offers = this.#tlsOffers()
     if (this.#offers !== offers) this.#needs.onUrlsChanged()
     this.#offers = offers
+    return areServed.every(Boolean)
   }
 
   #tlsOffers (): string {

@@ -11,8 +11,11 @@ export type CertificatesNeeds = {
   metrics: Pick<Metrics, 'add' | 'set'>
 }
 export type Use = 'relay' | 'https' | 'grpc'
-/** Has it served from now on. What it throws is said in the log, and it is asked again at the next look. */
-export type Install = (pair: Pair) => Promise<void> | void
+/** Has it served from now on; false where that cannot be said yet. What it throws is said in the log. In both cases it is asked again soon. */
+export type Install = (pair: Pair) => Promise<boolean | void> | boolean | void
+
+/** Until it is served there is no TLS for clients: sooner than the next look at the files. */
+const AGAIN_MS = 2000
 
 export class Certificates implements Part {
   readonly name = 'certificates'
@@ -25,7 +28,9 @@ export class Certificates implements Part {
   /** What was refused last: told once. */
   #refused = ''
   #timer: NodeJS.Timeout | undefined
+  #again: NodeJS.Timeout | undefined
   #last: Promise<void> = Promise.resolve()
+  #isOver = false
 
   constructor (needs: CertificatesNeeds) {
     this.#needs = needs
@@ -52,6 +57,8 @@ export class Certificates implements Part {
   /** A check that is under way is not waited for. */
   async stop (): Promise<void> {
     clearInterval(this.#timer)
+    clearTimeout(this.#again)
+    this.#isOver = true
   }
 
   served (): Pair | null {
@@ -87,15 +94,21 @@ export class Certificates implements Part {
     }
     const served = this.#served
     if (served === null) return
-    // One that was being started, or did not take it, is asked again.
-    await Promise.all([...this.#users].map(async ([use, install]) => {
-      try {
-        await install(served)
-        this.#unserved.delete(use)
-      } catch (error) {
-        this.#complain(use, (error as Error).message)
-      }
-    }))
+    const areServed = await Promise.all([...this.#users].map(async ([use, install]) => await this.#install(use, install, served)))
+    clearTimeout(this.#again)
+    if (!this.#isOver && areServed.includes(false)) this.#again = setTimeout(() => { this.#last = this.check() }, AGAIN_MS).unref()
+  }
+
+  /** One that is being started, or does not take it, is false. */
+  async #install (use: Use, install: Install, pair: Pair): Promise<boolean> {
+    try {
+      const isServed = await install(pair) !== false
+      if (isServed) this.#unserved.delete(use)
+      return isServed
+    } catch (error) {
+      this.#complain(use, (error as Error).message)
+      return false
+    }
   }
 
   #complain (use: Use, problem: string): void {

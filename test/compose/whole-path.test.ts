@@ -89,6 +89,7 @@ test('docker compose up by the lines of the docs: an authority gives it a certif
   expect(await page.evaluate(() => isSecureContext && location.protocol)).toBe('https:')
   apiKey = /TURNPIKE_API_KEY=(tpk_[\w-]+)/.exec(shell(block('quick-start', 'keys first --delete')))?.[1] ?? ''
   expect(apiKey).not.toBe('')
+  await until('TURN over TLS is handed out', async () => JSON.stringify(await issueIn(page, apiKey)).includes('turns:'), 20_000)
 }, 180_000)
 
 test.each([

@@ -87,10 +87,16 @@ export function told<Args extends unknown[]> (work: (...args: Args) => void): (.
   }
 }
 
-/** A channel that is told of may not be open yet. */
+/** A channel that is told of may not be open yet, or open while we look: then nobody tells us. */
 export function sayWhenOpen (channel: DataChannel, text: string): void {
-  if (channel.isOpen()) channel.sendMessage(text)
-  else channel.onOpen(told(() => { channel.sendMessage(text) }))
+  let isSaid = false
+  const say = (): void => {
+    if (isSaid || !channel.isOpen()) return
+    isSaid = true
+    channel.sendMessage(text)
+  }
+  channel.onOpen(told(say))
+  say()
 }
 
 /** As examples/client of libdatachannel and examples/client-server of node-datachannel do it, over libdatachannel's own WebSocket. */

@@ -6,16 +6,17 @@ import { connect, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import { expect, onTestFinished, test } from 'vitest'
 import { HttpsListener } from '../../../src/http/https-listener.ts'
+import type { Install } from '../../../src/tls/certificates.ts'
 import { problemOf, type Pair } from '../../../src/tls/pair.ts'
 import { freePorts, scratchDirectory, selfMadeCertificate } from '../../kit/files.ts'
 
 const textsOf = ({ cert, key }: Pair): Pair => ({ cert: readFileSync(cert, 'utf8'), key: readFileSync(key, 'utf8') })
 
 /** Answers every request with the address that it is taken to be of. */
-async function startListener (proxyProtocolFrom: string[]): Promise<{ port: number, install: (pair: Pair) => Promise<void> | void }> {
+async function startListener (proxyProtocolFrom: string[]): Promise<{ port: number, install: Install }> {
   const [port = 0] = await freePorts(1)
   const served = textsOf(selfMadeCertificate(scratchDirectory()))
-  let install: (pair: Pair) => Promise<void> | void = () => {}
+  let install: Install = () => {}
   const http = createServer((request, response) => response.setHeader('connection', 'close').end(request.socket.remoteAddress))
   const listener = new HttpsListener(http, { https: { host: '0.0.0.0', port, proxyProtocolFrom, publicPort: port } as never, certificates: { served: () => served, use: (_name, given) => { install = given } }, backlog: 16 })
   await listener.listen()
